@@ -1,0 +1,23 @@
+/**
+ * The few ops that the walk itself needs (to add messages up where that must be recorded). They are defined in ops/,
+ * below this folder, which hands them in when it loads.
+ */
+import type { Tensor } from '../tensor/tensor.ts';
+
+type Binary = (a: Tensor, b: Tensor) => Tensor;
+
+export interface Arithmetic {
+  add: Binary;
+  sub: Binary;
+  mul: Binary;
+  div: Binary;
+  eq: Binary;
+  neg: (x: Tensor) => Tensor;
+  identity: (x: Tensor) => Tensor;
+}
+
+export let arithmetic: Arithmetic;
+
+export function provideArithmetic(ops: Arithmetic): void {
+  arithmetic = ops;
+}

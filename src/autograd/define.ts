@@ -1,0 +1,188 @@
+/**
+ * What an op is, and the one door through which every op, built in or a user's own, is called and recorded.
+ *
+ * An op is declared once: its name, its inputs, what it computes, its gradient, sample inputs. From the registry of all
+ * of them come the checks of first and second derivatives, the table in the docs, and whatever else must not forget one.
+ */
+import { settle } from '../storage/context.ts';
+import { constant } from '../tensor/create.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { checkFinite, whereCalled } from './anomaly.ts';
+import { mode } from './modes.ts';
+import { type Node, record } from './node.ts';
+import type { Draw } from './samples.ts';
+
+/** What a gradient rule sees of a node. */
+export interface Recorded<Inputs extends readonly Tensor[], Attributes> {
+  readonly inputs: Inputs;
+  readonly attributes: Attributes;
+  readonly output: Tensor;
+  readonly saved: Tensor | null;
+}
+
+/** A function type that is compared loosely, so that ops of any inputs and attributes fit one list. */
+type Loose<F extends (...args: never[]) => unknown> = {
+  bivariant(...args: Parameters<F>): ReturnType<F>;
+}['bivariant'];
+
+/**
+ * The gradient of one input: given the gradient g of the output, what the input gets (of the input's shape), or null
+ * for nothing. Written with tensor ops, so that it has derivatives itself.
+ */
+export type GradientRule<Inputs extends readonly Tensor[], Attributes> = Loose<
+  (node: Recorded<Inputs, Attributes>, g: Tensor, index: number) => Tensor | null
+>;
+
+/**
+ * The same as one kernel call for the first order: writes the gradient of input `index` to the address `out` (of
+ * the input's shape, contiguous), or adds to what stands there. g is contiguous.
+ */
+export type RawGradient<Inputs extends readonly Tensor[], Attributes> = Loose<
+  (node: Recorded<Inputs, Attributes>, g: Tensor, out: number, accumulate: 0 | 1, index: number) => void
+>;
+
+/** Why an op has no derivative: its results never require one. */
+export interface NotDifferentiable {
+  readonly because: string;
+}
+
+export interface Sample<Inputs extends readonly Tensor[], Attributes> {
+  readonly inputs: Inputs;
+  readonly attributes: Attributes;
+}
+
+export interface OpDefinition<Inputs extends readonly Tensor[], Attributes> {
+  readonly name: string;
+  /** Names of the inputs, for errors and the docs; one that may be left out ends in ?, any number is `...name`. */
+  readonly inputs: readonly string[];
+  /** Computes the output: always a new tensor. `node` is there if a gradient may be asked for: keep what it needs in `saved`. */
+  readonly forward: Loose<(inputs: Inputs, attributes: Attributes, node: { saved: Tensor | null } | null) => Tensor>;
+  /** One rule for each input, or one for all (it is told which). */
+  readonly gradient: GradientRule<Inputs, Attributes> | readonly GradientRule<Inputs, Attributes>[] | NotDifferentiable;
+  /** Optional fast path of the first order; entries that are null use the rule. */
+  readonly raw?: RawGradient<Inputs, Attributes> | readonly (RawGradient<Inputs, Attributes> | null)[];
+  /** What the rules read besides g. Writing it in place before backward is an error. Default: 'all'. */
+  readonly reads?: 'nothing' | 'inputs' | 'output' | 'all';
+  /** Small inputs, away from kinks, on which derivatives are compared with differences. */
+  readonly samples: (draw: Draw) => readonly Sample<Inputs, Attributes>[];
+  /** Whether the rule is not the derivative on purpose (straight-through and the like): checks pass over it. */
+  readonly surrogate?: boolean;
+}
+
+export type AnyOp = OpDefinition<readonly Tensor[], unknown>;
+
+/** An operand of an op: numbers become scalar tensors. */
+export type Operand = Tensor | number;
+
+type Operands<Inputs extends readonly Tensor[]> = { [Index in keyof Inputs]: Operand };
+type AttributesArgument<Attributes> = undefined extends Attributes
+  ? [attributes?: Attributes]
+  : [attributes: Attributes];
+
+/** An op as a function of its inputs (one list, if their number may vary), then its attributes. */
+export interface Op<Inputs extends readonly Tensor[], Attributes> {
+  (
+    ...args: number extends Inputs['length']
+      ? [inputs: readonly Operand[], ...AttributesArgument<Attributes>]
+      : [...Operands<Inputs>, ...AttributesArgument<Attributes>]
+  ): Tensor;
+  readonly definition: OpDefinition<Inputs, Attributes>;
+}
+
+const registry = new Map<string, AnyOp>();
+
+/** All ops that were defined, by name. */
+export function registeredOps(): ReadonlyMap<string, AnyOp> {
+  return registry;
+}
+
+/**
+ * Declares an op and gives it as a function.
+ *
+ *     const cube = defineOp<[Tensor], undefined>({
+ *       name: 'cube',
+ *       inputs: ['x'],
+ *       forward: ([x]) => x.mul(x).mul(x),
+ *       gradient: [({ inputs: [x] }, g) => g.mul(x.mul(x)).mul(3)],
+ *       samples: (draw) => [{ inputs: [draw.normal([3])], attributes: undefined }],
+ *     });
+ *     cube(x).sum().backward();
+ *
+ * `forward` runs unrecorded. Throws if an op of that name exists.
+ */
+export function defineOp<Inputs extends readonly Tensor[], Attributes = undefined>(
+  definition: OpDefinition<Inputs, Attributes>,
+): Op<Inputs, Attributes> {
+  const { name, inputs } = definition;
+  if (registry.has(name)) throw new Error(`defineOp: an op named ${name} exists already. Choose another name.`);
+  const op = definition as unknown as AnyOp;
+  registry.set(name, op);
+  const count = inputs.length;
+  // One function for each number of inputs: no rest arguments where millions of small ops pass.
+  let call: (a: unknown, b: unknown, c: unknown, d: unknown) => Tensor;
+  if (inputs.some((input) => input.startsWith('...') || input.endsWith('?')))
+    call = (list, attributes) => {
+      const operands = list as readonly Operand[];
+      for (const operand of operands)
+        if (!(operand instanceof Tensor))
+          return call(
+            operands.map((x) => asTensor(name, x)),
+            attributes,
+            0,
+            0,
+          );
+      return apply(op, operands as readonly Tensor[], attributes);
+    };
+  else if (count === 1) call = (a, attributes) => apply(op, [asTensor(name, a)], attributes);
+  else if (count === 2) call = (a, b, attributes) => apply(op, [asTensor(name, a), asTensor(name, b)], attributes);
+  else if (count === 3)
+    call = (a, b, c, attributes) => apply(op, [asTensor(name, a), asTensor(name, b), asTensor(name, c)], attributes);
+  else throw new Error(`defineOp: ${name} has ${count} inputs; ops have one to three, or a list ('...name').`);
+  return Object.assign(call as unknown as Op<Inputs, Attributes>, { definition });
+}
+
+function asTensor(op: string, value: unknown): Tensor {
+  if (value instanceof Tensor) return value;
+  if (typeof value === 'number') return constant(value);
+  throw new Error(
+    `${op}: expected a tensor or a number, not ${value === null ? 'null' : typeof value}. Make one with tensor(...).`,
+  );
+}
+
+/** Runs an op on its inputs, and records it if a derivative may be asked for. */
+export function apply(op: AnyOp, inputs: readonly Tensor[], attributes: unknown): Tensor {
+  let node: Node | null = null;
+  if (mode.recording)
+    for (let i = 0; i < inputs.length; i++)
+      if (inputs[i]!.node !== null) {
+        if (!('because' in op.gradient)) node = record(op, inputs, attributes, inputs[i]!);
+        break;
+      }
+  const before = mode.recording;
+  mode.recording = false;
+  let output: Tensor;
+  try {
+    output = op.forward(inputs, attributes, node);
+  } finally {
+    mode.recording = before;
+  }
+  if (node !== null) {
+    node.output = output;
+    output.node = node;
+    node.versions = versionsRead(node);
+    if (mode.anomaly) node.trace = whereCalled();
+  }
+  settle();
+  if (mode.anomaly) checkFinite(op.name, inputs, output, node?.trace ?? whereCalled());
+  return output;
+}
+
+/** The version counts of what the rules of a node will read. */
+export function versionsRead({ op, inputs, output }: Node): number {
+  const reads = op?.reads ?? 'all';
+  let sum = 0;
+  if (reads === 'inputs' || reads === 'all')
+    for (let i = 0; i < inputs.length; i++) sum += inputs[i]!.storage.root.version;
+  if (reads === 'output' || reads === 'all') sum += output.storage.root.version;
+  return sum;
+}

@@ -1,0 +1,102 @@
+/**
+ * Derivatives as functions of functions. Nothing is left behind in any `.grad`.
+ */
+import { zeros } from '../tensor/create.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import { arithmetic } from './arithmetic.ts';
+import { type Root, walk } from './backward.ts';
+import { mode, withRecording } from './modes.ts';
+import { makeLeaf, type Node } from './node.ts';
+
+export interface GradientOptions {
+  /** The gradient to start with at the output; left out: 1, for an output of one number. */
+  readonly seed?: Tensor;
+  /** Record the gradients, so that they can be differentiated in turn. */
+  readonly createGraph?: boolean;
+}
+
+/**
+ * The gradients of `output` with respect to `inputs` (tensors with a history or leaves), in their order; null for one
+ * that the output does not depend on.
+ *
+ *     const [dx] = gradients(loss, [x], { createGraph: true });
+ *     dx.square().sum().backward();                  // a gradient penalty
+ */
+export function gradients(
+  output: Tensor,
+  inputs: readonly Tensor[],
+  { seed, createGraph = false }: GradientOptions = {},
+): (Tensor | null)[] {
+  const nodes = inputs.map((input, i) => {
+    if (input.node === null)
+      throw new Error(
+        `gradients: input ${i} requires no gradient. Call requiresGrad_() on it before computing the output.`,
+      );
+    return input.node as Node;
+  });
+  const kept = nodes.map((node) => ({ node, slope: node.slope, ownsSlope: node.ownsSlope, springs: node.springs }));
+  for (const node of nodes) node.slope = node.springs = null;
+  try {
+    const root: Root = { output, seed };
+    walk([root], new Set(nodes), createGraph);
+    return nodes.map((node) => node.slope);
+  } finally {
+    for (const { node, slope, ownsSlope, springs } of kept) Object.assign(node, { slope, ownsSlope, springs });
+  }
+}
+
+/** Tensors that a function may take: one, or several as its arguments. */
+type Gradients<Inputs extends readonly Tensor[]> = Inputs extends readonly [Tensor]
+  ? Tensor
+  : { -readonly [Index in keyof Inputs]: Tensor };
+
+export interface TransformOptions {
+  /** Record the gradients, so that what is computed from them can be differentiated. On inside another transform. */
+  readonly createGraph?: boolean;
+}
+
+/**
+ * The gradient of a function that returns one number, as a function: grad(f)(x) is df/dx at x. With several arguments it
+ * gives one gradient for each. Transforms nest: the gradient of a gradient is the second derivative.
+ *
+ *     const f = (x: Tensor) => x.pow(3).sum();
+ *     grad(f)(tensor([1, 2])).toArray();                                   // [3, 12]
+ *     grad((x: Tensor) => grad(f)(x).sum())(tensor([1, 2])).toArray();     // [6, 12]
+ */
+export function grad<Inputs extends readonly Tensor[]>(
+  f: (...inputs: Inputs) => Tensor,
+  options: TransformOptions = {},
+): (...inputs: Inputs) => Gradients<Inputs> {
+  const both = valueAndGrad(f, options);
+  return (...inputs) => both(...inputs)[1];
+}
+
+/** As `grad`, giving [value, gradient(s)]. */
+export function valueAndGrad<Inputs extends readonly Tensor[]>(
+  f: (...inputs: Inputs) => Tensor,
+  options: TransformOptions = {},
+): (...inputs: Inputs) => [Tensor, Gradients<Inputs>] {
+  return (...inputs) => {
+    const createGraph = options.createGraph ?? mode.depth > 0;
+    const fresh = inputs.map((input) => alias(input, createGraph)) as unknown as Inputs;
+    mode.depth++;
+    let value: Tensor;
+    try {
+      value = withRecording(true, () => f(...fresh));
+    } finally {
+      mode.depth--;
+    }
+    if (!(value instanceof Tensor)) throw new Error('grad: the function must return a tensor that holds one number.');
+    const found = value.node === null ? fresh.map(() => null) : gradients(value, fresh, { createGraph });
+    const all = found.map((gradient, i) => gradient ?? zeros(fresh[i]!.shape));
+    return [value, (all.length === 1 ? all[0] : all) as Gradients<Inputs>];
+  };
+}
+
+/** The same numbers as a tensor of its own, so that only what the function itself does with it counts. */
+function alias(x: Tensor, linked: boolean): Tensor {
+  if (linked && x.node !== null) return withRecording(true, () => arithmetic.identity(x));
+  const leaf = new Tensor(x.storage, x.layout, x.offset);
+  makeLeaf(leaf);
+  return leaf;
+}

@@ -1,0 +1,87 @@
+/**
+ * Elementwise kernels with a curve: exp, log, tanh and the activations made of them, in terms of vector-math.ts.
+ * sin, cos and the powers have no emitted twin: the reference kernels serve them.
+ */
+import type { SlopeName, UnaryName } from '../table.ts';
+import type { Code } from './assembler.ts';
+import { defineSlope, defineUnary, entries, type LaneFunction } from './elementwise.ts';
+import type { Family } from './family.ts';
+import { f32x4, type V128, v128 } from './instructions.ts';
+import { single } from './single.ts';
+import type { Vector } from './sweep.ts';
+import { erf, erfcOfPositive, exp, expm1, log, log1p, sigmoid, softplusTail, tanh } from './vector-math.ts';
+
+const { abs, add, div, mul, pmax, pmin, sub } = f32x4;
+const constant = (x: number) => f32x4.splat(x);
+const zero = constant(0);
+const one = constant(1);
+const half = constant(0.5);
+
+/** Klambauer et al. 2017; see the reference. */
+const seluScale = 1.0507009873554805;
+const seluAlpha = 1.6732632423543772;
+
+function elu(code: Code, x: Vector, alpha: V128): V128 {
+  return v128.bitselect(x, mul(alpha, expm1(code, x)), f32x4.gt(x, zero));
+}
+
+/** Phi(x) = erfc(-x / sqrt(2)) / 2, from the tail on the side where it is small; and exp(-x^2 / 2). */
+function normal(code: Code, x: Vector): { below: Vector; gaussian: Vector } {
+  const { gaussian, complement } = erfcOfPositive(code, mul(abs(x), constant(Math.SQRT1_2)));
+  const tail = code.local(mul(complement, half));
+  return { below: code.local(v128.bitselect(tail, sub(one, tail), f32x4.lt(x, zero))), gaussian };
+}
+
+const geluCubic = 0.044715;
+const geluRoot = Math.sqrt(2 / Math.PI);
+/** sigmoid(2 u) with u = sqrt(2 / pi) (x + 0.044715 x^3) */
+function geluGate(code: Code, x: Vector): Vector {
+  const cubic = add(one, mul(mul(x, x), constant(geluCubic)));
+  return code.local(sigmoid(code, code.local(mul(mul(x, constant(2 * geluRoot)), cubic))));
+}
+
+const unary: Partial<Record<UnaryName, LaneFunction>> = {
+  exp: (x, _p, _q, code) => exp(code, x),
+  expm1: (x, _p, _q, code) => expm1(code, x),
+  log: (x, _p, _q, code) => log(code, x),
+  log1p: (x, _p, _q, code) => log1p(code, x),
+  tanh: (x, _p, _q, code) => tanh(code, x),
+  sigmoid: (x, _p, _q, code) => sigmoid(code, x),
+  erf: (x, _p, _q, code) => erf(code, x),
+  silu: (x, _p, _q, code) => mul(x, sigmoid(code, x)),
+  softplus: (x, _p, _q, code) => add(pmax(x, zero), softplusTail(code, x)),
+  logsigmoid: (x, _p, _q, code) => sub(pmin(x, zero), softplusTail(code, x)),
+  elu: (x, alpha, _q, code) => elu(code, x, alpha),
+  selu: (x, _p, _q, code) => mul(constant(seluScale), elu(code, x, constant(seluAlpha))),
+  // tanh(log(1 + e)) = (e^2 + 2 e) / (e^2 + 2 e + 2) with e = exp(x); it is 1 long before e^2 could overflow.
+  mish: (x, _p, _q, code) => {
+    const e = code.local(exp(code, pmin(x, constant(20))));
+    const numerator = code.local(mul(e, add(e, constant(2))));
+    return mul(x, div(numerator, add(numerator, constant(2))));
+  },
+  gelu: (x, _p, _q, code) => mul(x, normal(code, x).below),
+  geluTanh: (x, _p, _q, code) => mul(x, geluGate(code, x)),
+};
+
+const slopes: Partial<Record<SlopeName, LaneFunction>> = {
+  geluSlope: (x, _p, _q, code) => {
+    const { below, gaussian } = normal(code, x);
+    return add(below, mul(mul(x, constant(1 / Math.sqrt(2 * Math.PI))), gaussian));
+  },
+  geluTanhSlope: (x, _p, _q, code) => {
+    const gate = geluGate(code, x);
+    // The bound keeps infinity out of a product with 1 - gate, which is 0 there.
+    const square = pmin(mul(x, x), constant(1e9));
+    const inner = mul(constant(2 * geluRoot), add(one, mul(constant(3 * geluCubic), square)));
+    return add(gate, mul(mul(x, mul(gate, sub(one, gate))), inner));
+  },
+  siluSlope: (x, _p, _q, code) => {
+    const s = code.local(sigmoid(code, x));
+    return mul(s, add(one, mul(x, sub(one, s))));
+  },
+};
+
+export const functionFamilies: readonly Family[] = [
+  ...entries(unary).map(([name, f]) => single(name, (module) => defineUnary(module, name, f, 1))),
+  ...entries(slopes).map(([name, f]) => single(name, (module) => defineSlope(module, name, f, 1))),
+];

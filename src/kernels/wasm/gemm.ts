@@ -1,0 +1,504 @@
+/**
+ * Matrix product: C (+)= A B, every layout by one kernel.
+ *
+ * The idea (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008): a tile of C stays in
+ * registers while k runs; what the tile reads is first packed so that it is contiguous in the order of reading.
+ *
+ *       B, one block of KC rows           packed: panels of 16 columns, each [k][16]
+ *       +--16--+--16--+--16--+
+ *       |      |      |      |            A, one block of MC rows, packed: panels of 2 rows, each [k][2]
+ *       +------+------+------+
+ *
+ *     for each block of NC columns and KC of k:   pack B          (from any strides: transposes cost nothing)
+ *       for each block of MC rows:                pack A
+ *         for each panel of B, for each panel of A:   tile: 2 x 16 of C += A panel . B panel
+ *
+ * The tile holds 8 accumulators; with 4 vectors of B and 2 splats of A that is 14 of the 16 registers of x64, and k is
+ * never unrolled: older V8 hoists all loads of a block to its top and would spill. Plain multiply and add, in the order
+ * of k: the same bits on every machine. At the edges the panels are padded with zeros, the tile is computed whole into
+ * scratch, and its valid part is copied. A product with one row or column, or k = 1, needs no packing: three kernels of
+ * their own (dot, axpy, rank-1) serve it, which is what training with batch size 1 consists of.
+ */
+import type { Kernels } from '../table.ts';
+import { type Callable, type Code, type Local, WasmModule } from './assembler.ts';
+import type { Environment, Family } from './family.ts';
+import { f32, f32x4, type I32, type Int, i32, select, type V128, v128 } from './instructions.ts';
+
+const tileRows = 2;
+const tileColumns = 16;
+/** Block sizes: a panel of B (KC x 16, 16 KiB) stays in L1; a block of A (MC x KC, 192 KiB) and of B (1 MiB) in L2. */
+const blockK = 256;
+const blockRows = 192;
+const blockColumns = 1024;
+
+/** Flags of the tile's epilogue. */
+const accumulateFlag = 1;
+const biasFlag = 2;
+const reluFlag = 4;
+
+/** The parameters of `gemm`, in order; families that import it need their types. */
+export const gemmParameters = {
+  ...({ a: 'i32', aRow: 'i32', aColumn: 'i32', b: 'i32', bRow: 'i32', bColumn: 'i32', c: 'i32', cRow: 'i32' } as const),
+  ...({ m: 'i32', n: 'i32', k: 'i32', accumulate: 'i32', bias: 'i32', relu: 'i32' } as const),
+};
+
+const bytes = (elements: Int) => i32.shl(elements, 2);
+const isSet = (flags: Int, flag: number) => i32.and(flags, flag);
+const zero = f32x4.splat(0);
+
+type FourVectors = [Local<'v128'>, Local<'v128'>, Local<'v128'>, Local<'v128'>];
+const fourVectors = (code: Code): FourVectors => [
+  code.local(zero),
+  code.local(zero),
+  code.local(zero),
+  code.local(zero),
+];
+
+/** Sums the four lanes of each of four vectors: a transpose of 4 x 4 by shuffles, then three additions. */
+function horizontalSums(code: Code, [a, b, c, d]: FourVectors): V128 {
+  const low = code.local(f32x4.add(v128.shuffle32(a, b, [0, 4, 1, 5]), v128.shuffle32(a, b, [2, 6, 3, 7])));
+  const high = code.local(f32x4.add(v128.shuffle32(c, d, [0, 4, 1, 5]), v128.shuffle32(c, d, [2, 6, 3, 7])));
+  return f32x4.add(v128.shuffle32(low, high, [0, 1, 4, 5]), v128.shuffle32(low, high, [2, 3, 6, 7]));
+}
+
+/** Eight accumulators over k, then accumulate, bias and relu as the flags say, then 2 x 16 floats of C. */
+function defineTile(module: WasmModule): Callable {
+  const parameters = { a: 'i32', b: 'i32', c: 'i32', cRow: 'i32', k: 'i32', flags: 'i32', bias: 'i32' } as const;
+  return module.define('tile', parameters, ({ a, b, c, cRow, k, flags, bias }, code) => {
+    const sums = Array.from({ length: 8 }, () => code.local(zero));
+    const end = code.local(i32.add(b, i32.shl(k, 6)));
+    const columns = Array.from({ length: 4 }, () => code.local(zero));
+    const row = [code.local(zero), code.local(zero)];
+    code.for(b, b, end, 64, () => {
+      columns.forEach((column, j) => {
+        code.set(column, v128.load(b, 16 * j));
+      });
+      row.forEach((value, i) => {
+        code.set(value, v128.load32Splat(a, 4 * i));
+      });
+      for (let i = 0; i < 2; i++)
+        for (let j = 0; j < 4; j++) {
+          const sum = sums[4 * i + j]!;
+          code.set(sum, f32x4.add(sum, f32x4.mul(row[i]!, columns[j]!)));
+        }
+      code.advance(a, 4 * tileRows);
+    });
+    const second = code.local(i32.add(c, cRow));
+    const place = (index: number): [I32, number] => [index < 4 ? c : second, 16 * (index % 4)];
+    code.if(isSet(flags, accumulateFlag), () => {
+      sums.forEach((sum, index) => {
+        code.set(sum, f32x4.add(sum, v128.load(...place(index))));
+      });
+    });
+    code.if(isSet(flags, biasFlag), () => {
+      sums.forEach((sum, index) => {
+        code.set(sum, f32x4.add(sum, v128.load(bias, 16 * (index % 4))));
+      });
+    });
+    code.if(isSet(flags, reluFlag), () => {
+      for (const sum of sums) code.set(sum, f32x4.max(sum, zero));
+    });
+    sums.forEach((sum, index) => {
+      const [address, offset] = place(index);
+      code.store(address, sum, offset);
+    });
+  });
+}
+
+/** Copies the valid rows x columns of a tile that was computed into scratch to C, with the same epilogue. */
+function defineEdge(module: WasmModule): Callable {
+  const parameters = {
+    ...({ tile: 'i32', c: 'i32', cRow: 'i32', rows: 'i32', columns: 'i32', flags: 'i32', bias: 'i32' } as const),
+  };
+  return module.define('edge', parameters, ({ tile, c, cRow, rows, columns, flags, bias }, code) => {
+    const i = code.local(0);
+    const j = code.local(0);
+    const width = code.local(bytes(columns));
+    const value = code.local(f32.const(0));
+    code.for(i, 0, rows, 1, () => {
+      code.for(j, 0, width, 4, () => {
+        const target = i32.add(c, j);
+        code.set(value, f32.load(i32.add(tile, j)));
+        code.if(isSet(flags, accumulateFlag), () => code.set(value, f32.add(value, f32.load(target))));
+        code.if(isSet(flags, biasFlag), () => code.set(value, f32.add(value, f32.load(i32.add(bias, j)))));
+        code.if(isSet(flags, reluFlag), () => code.set(value, f32.max(value, f32.const(0))));
+        code.store(target, value);
+      });
+      code.advance(tile, 4 * tileColumns);
+      code.advance(c, cRow);
+    });
+  });
+}
+
+/** Packs k rows of 2 adjacent rows of A: [k][2]. `second` is the stride to the other row, 0 where there is none. */
+function definePackA(module: WasmModule): Callable {
+  const parameters = { a: 'i32', second: 'i32', step: 'i32', out: 'i32', k: 'i32' } as const;
+  return module.define('packA', parameters, ({ a, second, step, out, k }, code) => {
+    const b = code.local(i32.add(a, second));
+    const end = code.local(i32.add(out, i32.shl(k, 3)));
+    const first = code.local(zero);
+    const other = code.local(zero);
+    // k runs along contiguous memory: four of each row at a time, interleaved.
+    code.if(i32.eq(step, 4), () => {
+      code.while(i32.leU(i32.add(out, 32), end), () => {
+        code.set(first, v128.load(a));
+        code.set(other, v128.load(b));
+        code.store(out, v128.shuffle32(first, other, [0, 4, 1, 5]));
+        code.store(out, v128.shuffle32(first, other, [2, 6, 3, 7]), 16);
+        code.advance(a, 16);
+        code.advance(b, 16);
+        code.advance(out, 32);
+      });
+    });
+    code.while(i32.ltU(out, end), () => {
+      code.store(out, f32.load(a));
+      code.store(out, f32.load(b), 4);
+      code.advance(a, step);
+      code.advance(b, step);
+      code.advance(out, 8);
+    });
+  });
+}
+
+/** Packs k rows of up to 16 adjacent columns of B: [k][16], zeros where there is no column. */
+function definePackB(module: WasmModule): Callable {
+  const parameters = { b: 'i32', row: 'i32', column: 'i32', out: 'i32', k: 'i32', columns: 'i32' } as const;
+  return module.define('packB', parameters, ({ b, row, column, out, k, columns }, code) => {
+    const end = code.local(i32.add(out, i32.shl(k, 6)));
+    const p = code.local(0);
+    const j = code.local(0);
+    const vectors = fourVectors(code);
+    code.if(i32.and(i32.eq(columns, tileColumns), i32.eq(column, 4)), () => {
+      code.for(out, out, end, 64, () => {
+        for (let v = 0; v < 4; v++) code.store(out, v128.load(b, 16 * v), 16 * v);
+        code.advance(b, row);
+      });
+      code.return();
+    });
+    code.if(i32.and(i32.eq(columns, tileColumns), i32.eq(row, 4)), () => {
+      // k is contiguous: transpose blocks of 4 x 4 by shuffles.
+      const source = code.local(0);
+      const target = code.local(0);
+      const [low01, low23, high01, high23] = fourVectors(code);
+      code.while(i32.leU(i32.add(out, 256), end), () => {
+        code.set(source, b);
+        code.for(target, out, i32.add(out, 64), 16, () => {
+          for (const vector of vectors) {
+            code.set(vector, v128.load(source));
+            code.advance(source, column);
+          }
+          const [a0, a1, a2, a3] = vectors;
+          code.set(low01, v128.shuffle32(a0, a1, [0, 4, 1, 5]));
+          code.set(low23, v128.shuffle32(a2, a3, [0, 4, 1, 5]));
+          code.set(high01, v128.shuffle32(a0, a1, [2, 6, 3, 7]));
+          code.set(high23, v128.shuffle32(a2, a3, [2, 6, 3, 7]));
+          code.store(target, v128.shuffle32(low01, low23, [0, 1, 4, 5]), 0);
+          code.store(target, v128.shuffle32(low01, low23, [2, 3, 6, 7]), 64);
+          code.store(target, v128.shuffle32(high01, high23, [0, 1, 4, 5]), 128);
+          code.store(target, v128.shuffle32(high01, high23, [2, 3, 6, 7]), 192);
+        });
+        code.advance(b, 16);
+        code.advance(out, 256);
+      });
+    });
+    code.for(out, out, end, 64, () => {
+      code.set(p, b);
+      code.for(j, 0, bytes(columns), 4, () => {
+        code.store(i32.add(out, j), f32.load(p));
+        code.advance(p, column);
+      });
+      code.for(j, bytes(columns), 4 * tileColumns, 4, () => code.store(i32.add(out, j), f32.const(0)));
+      code.advance(b, row);
+    });
+  });
+}
+
+/** The epilogue of one float: what the flags add to it. */
+function finishFloat(code: Code, value: Local<'f32'>, target: I32, bias: I32, flags: I32): void {
+  code.if(isSet(flags, accumulateFlag), () => code.set(value, f32.add(value, f32.load(target))));
+  code.if(isSet(flags, biasFlag), () => code.set(value, f32.add(value, f32.load(bias))));
+  code.if(isSet(flags, reluFlag), () => code.set(value, f32.max(value, f32.const(0))));
+  code.store(target, value);
+}
+
+/** The same for four floats that stand side by side. */
+function finishVector(code: Code, value: Local<'v128'>, target: I32, bias: I32, flags: I32): void {
+  code.if(isSet(flags, accumulateFlag), () => code.set(value, f32x4.add(value, v128.load(target))));
+  code.if(isSet(flags, biasFlag), () => code.set(value, f32x4.add(value, v128.load(bias))));
+  code.if(isSet(flags, reluFlag), () => code.set(value, f32x4.max(value, zero)));
+  code.store(target, value);
+}
+
+/** out[j] = x . rows[j], x and each row contiguous; strides of out, rows and bias in bytes. */
+function defineDot(module: WasmModule): Callable {
+  const parameters = {
+    ...({ x: 'i32', rows: 'i32', rowStep: 'i32', out: 'i32', outStep: 'i32', n: 'i32', k: 'i32' } as const),
+    ...({ flags: 'i32', bias: 'i32', biasStep: 'i32' } as const),
+  };
+  return module.define('dot', parameters, (args, code) => {
+    const { x, rows, rowStep, out, outStep, n, k, flags, bias, biasStep } = args;
+    const width = code.local(bytes(k));
+    const whole = code.local(i32.and(width, -16));
+    const p = code.local(0);
+    const xs = code.local(zero);
+    const four = Array.from({ length: 4 }, () => code.local(0));
+    const sums = fourVectors(code);
+    const total = code.local(zero);
+    const value = code.local(f32.const(0));
+    code.while(i32.geS(n, 4), () => {
+      four.forEach((row, i) => {
+        code.set(row, i === 0 ? rows : i32.add(four[i - 1]!, rowStep));
+      });
+      for (const sum of sums) code.set(sum, zero);
+      code.for(p, 0, whole, 16, () => {
+        code.set(xs, v128.load(i32.add(x, p)));
+        sums.forEach((sum, i) => {
+          code.set(sum, f32x4.add(sum, f32x4.mul(xs, v128.load(i32.add(four[i]!, p)))));
+        });
+      });
+      code.set(total, horizontalSums(code, sums));
+      code.for(p, whole, width, 4, () => {
+        code.set(xs, v128.load32Splat(i32.add(x, p)));
+        let column: V128 = v128.load32Splat(i32.add(four[0]!, p));
+        for (let i = 1; i < 4; i++) column = v128.load32Lane(i32.add(four[i]!, p), column, i);
+        code.set(total, f32x4.add(total, f32x4.mul(xs, column)));
+      });
+      code.if(
+        i32.and(i32.eq(outStep, 4), i32.eq(biasStep, 4)),
+        () => {
+          finishVector(code, total, out, bias, flags);
+          code.advance(out, 16);
+          code.advance(bias, 16);
+        },
+        () => {
+          for (let lane = 0; lane < 4; lane++) {
+            code.set(value, f32x4.extractLane(total, lane));
+            finishFloat(code, value, out, bias, flags);
+            code.advance(out, outStep);
+            code.advance(bias, biasStep);
+          }
+        },
+      );
+      code.advance(rows, i32.shl(rowStep, 2));
+      code.advance(n, -4);
+    });
+    code.while(i32.gtS(n, 0), () => {
+      const sum = sums[0]!;
+      code.set(sum, zero);
+      code.for(p, 0, whole, 16, () => {
+        code.set(sum, f32x4.add(sum, f32x4.mul(v128.load(i32.add(x, p)), v128.load(i32.add(rows, p)))));
+      });
+      const pair = (i: number, j: number) => f32.add(f32x4.extractLane(sum, i), f32x4.extractLane(sum, j));
+      code.set(value, f32.add(pair(0, 1), pair(2, 3)));
+      code.for(p, whole, width, 4, () => {
+        code.set(value, f32.add(value, f32.mul(f32.load(i32.add(x, p)), f32.load(i32.add(rows, p)))));
+      });
+      finishFloat(code, value, out, bias, flags);
+      code.advance(out, outStep);
+      code.advance(bias, biasStep);
+      code.advance(rows, rowStep);
+      code.advance(n, -1);
+    });
+  });
+}
+
+/** out[j] = sum_p x[p] rows[p, j]: rows of B scaled and added, a strip of columns at a time; strides in bytes. */
+function defineAxpy(module: WasmModule): Callable {
+  const parameters = {
+    ...({ x: 'i32', xStep: 'i32', rows: 'i32', rowStep: 'i32', out: 'i32', n: 'i32', k: 'i32' } as const),
+    ...({ flags: 'i32', bias: 'i32' } as const),
+  };
+  return module.define('axpy', parameters, (args, code) => {
+    const { x, xStep, rows, rowStep, out, n, k, flags, bias } = args;
+    const p = code.local(0);
+    const xAt = code.local(0);
+    const row = code.local(0);
+    const scale = code.local(zero);
+    const sums = Array.from({ length: 6 }, () => code.local(zero));
+    const value = code.local(f32.const(0));
+    const nextStrip = (columns: number) => {
+      code.advance(rows, 4 * columns);
+      code.advance(out, 4 * columns);
+      code.advance(bias, 4 * columns);
+      code.advance(n, -columns);
+    };
+    const overRows = (body: () => void) => {
+      code.set(xAt, x);
+      code.set(row, rows);
+      code.for(p, 0, k, 1, () => {
+        body();
+        code.advance(xAt, xStep);
+        code.advance(row, rowStep);
+      });
+    };
+    // Six vectors a strip: with the splat and the loads in flight they fit the registers.
+    for (const vectors of [6, 1])
+      code.while(i32.geS(n, 4 * vectors), () => {
+        const strip = sums.slice(0, vectors);
+        for (const sum of strip) code.set(sum, zero);
+        overRows(() => {
+          code.set(scale, v128.load32Splat(xAt));
+          strip.forEach((sum, v) => {
+            code.set(sum, f32x4.add(sum, f32x4.mul(scale, v128.load(row, 16 * v))));
+          });
+        });
+        strip.forEach((sum, v) => {
+          finishVector(code, sum, i32.add(out, 16 * v), i32.add(bias, 16 * v), flags);
+        });
+        nextStrip(4 * vectors);
+      });
+    code.while(i32.gtS(n, 0), () => {
+      code.set(value, f32.const(0));
+      overRows(() => code.set(value, f32.add(value, f32.mul(f32.load(xAt), f32.load(row)))));
+      finishFloat(code, value, out, bias, flags);
+      nextStrip(1);
+    });
+  });
+}
+
+/** c[i, j] (+)= a[i] b[j], b contiguous: the weight gradient of one sample. */
+function defineRankOne(module: WasmModule): Callable {
+  const parameters = {
+    ...({ a: 'i32', aStep: 'i32', b: 'i32', c: 'i32', cRow: 'i32', m: 'i32', n: 'i32', accumulate: 'i32' } as const),
+  };
+  return module.define('rankOne', parameters, ({ a, aStep, b, c, cRow, m, n, accumulate }, code) => {
+    const i = code.local(0);
+    const j = code.local(0);
+    const width = code.local(bytes(n));
+    const whole = code.local(i32.and(width, -16));
+    const scale = code.local(zero);
+    const loops = (accumulates: boolean) => {
+      code.for(i, 0, m, 1, () => {
+        code.set(scale, v128.load32Splat(a));
+        code.for(j, 0, whole, 16, () => {
+          const target = i32.add(c, j);
+          const product = f32x4.mul(scale, v128.load(i32.add(b, j)));
+          code.store(target, accumulates ? f32x4.add(v128.load(target), product) : product);
+        });
+        code.for(j, whole, width, 4, () => {
+          const target = i32.add(c, j);
+          const product = f32.mul(f32x4.extractLane(scale, 0), f32.load(i32.add(b, j)));
+          code.store(target, accumulates ? f32.add(f32.load(target), product) : product);
+        });
+        code.advance(a, aStep);
+        code.advance(c, cRow);
+      });
+    };
+    code.if(
+      accumulate,
+      () => loops(true),
+      () => loops(false),
+    );
+  });
+}
+
+/** The door: picks the kernel by shape, then walks the blocks. Turns all strides and addresses into bytes first. */
+function defineGemm(module: WasmModule, environment: Environment): void {
+  const tile = defineTile(module);
+  const edge = defineEdge(module);
+  const packA = definePackA(module);
+  const packB = definePackB(module);
+  const dot = defineDot(module);
+  const axpy = defineAxpy(module);
+  const rankOne = defineRankOne(module);
+  const packedA = 4 * environment.reserve((blockRows + tileRows) * blockK);
+  const packedB = 4 * environment.reserve((blockColumns + tileColumns) * blockK);
+  const edgeTile = 4 * environment.reserve(tileRows * tileColumns);
+  module.define('gemm', gemmParameters, (args, code) => {
+    const { a, aRow, aColumn, b, bRow, bColumn, c, cRow, m, n, k, accumulate, bias, relu } = args;
+    code.if(i32.or(i32.eqz(m), i32.eqz(n)), () => code.return());
+    for (const elements of [a, aRow, aColumn, b, bRow, bColumn, c, cRow, bias]) code.set(elements, bytes(elements));
+    const epilogue = code.local(
+      i32.or(i32.or(accumulate, select(bias, i32.const(biasFlag), i32.const(0))), i32.mul(relu, reluFlag)),
+    );
+
+    code.if(i32.eq(m, 1), () => {
+      code.if(i32.eq(bColumn, 4), () => {
+        code.call(axpy, a, aColumn, b, bRow, c, n, k, epilogue, bias);
+        code.return();
+      });
+      code.if(i32.and(i32.eq(bRow, 4), i32.eq(aColumn, 4)), () => {
+        code.call(dot, a, b, bColumn, c, 4, n, k, epilogue, bias, 4);
+        code.return();
+      });
+    });
+    code.if(i32.and(i32.eq(n, 1), i32.and(i32.eq(aColumn, 4), i32.eq(bRow, 4))), () => {
+      code.call(dot, b, a, aRow, c, cRow, m, k, epilogue, bias, 0);
+      code.return();
+    });
+    code.if(i32.and(i32.and(i32.eq(k, 1), i32.eq(bColumn, 4)), i32.eqz(i32.or(bias, relu))), () => {
+      code.call(rankOne, a, aRow, b, c, cRow, m, n, accumulate);
+      code.return();
+    });
+
+    const [jBlock, pBlock, iBlock] = [code.local(0), code.local(0), code.local(0)];
+    const [columns, depth, rows] = [code.local(0), code.local(0), code.local(0)];
+    const [j, i, width, height] = [code.local(0), code.local(0), code.local(0), code.local(0)];
+    const [flags, panel, strip, target] = [code.local(0), code.local(0), code.local(0), code.local(0)];
+    code.for(jBlock, 0, n, blockColumns, () => {
+      code.set(columns, i32.min(i32.sub(n, jBlock), i32.const(blockColumns)));
+      code.set(pBlock, 0);
+      // Runs once even for k = 0, which then writes the bias or zeros.
+      code.while(i32.or(i32.ltS(pBlock, k), i32.eqz(pBlock)), () => {
+        code.set(depth, i32.min(i32.sub(k, pBlock), i32.const(blockK)));
+        // The first block of k may overwrite C; the later ones add. Bias and relu come with the last.
+        code.set(flags, select(pBlock, i32.const(accumulateFlag), i32.and(epilogue, accumulateFlag)));
+        code.if(i32.geS(i32.add(pBlock, depth), k), () => code.set(flags, i32.or(flags, epilogue)));
+        code.for(j, 0, columns, tileColumns, () => {
+          code.call(
+            packB,
+            i32.add(b, i32.add(i32.mul(pBlock, bRow), i32.mul(i32.add(jBlock, j), bColumn))),
+            bRow,
+            bColumn,
+            i32.add(packedB, i32.mul(bytes(j), depth)),
+            depth,
+            i32.min(i32.sub(columns, j), i32.const(tileColumns)),
+          );
+        });
+        code.for(iBlock, 0, m, blockRows, () => {
+          code.set(rows, i32.min(i32.sub(m, iBlock), i32.const(blockRows)));
+          code.for(i, 0, rows, tileRows, () => {
+            code.call(
+              packA,
+              i32.add(a, i32.add(i32.mul(i32.add(iBlock, i), aRow), i32.mul(pBlock, aColumn))),
+              select(i32.gtS(i32.sub(rows, i), 1), aRow, i32.const(0)),
+              aColumn,
+              i32.add(packedA, i32.mul(bytes(i), depth)),
+              depth,
+            );
+          });
+          code.for(j, 0, columns, tileColumns, () => {
+            code.set(width, i32.min(i32.sub(columns, j), i32.const(tileColumns)));
+            code.set(panel, i32.add(packedB, i32.mul(bytes(j), depth)));
+            code.set(strip, i32.add(bias, bytes(i32.add(jBlock, j))));
+            code.set(target, i32.add(c, i32.add(i32.mul(iBlock, cRow), bytes(i32.add(jBlock, j)))));
+            code.for(i, 0, rows, tileRows, () => {
+              code.set(height, i32.min(i32.sub(rows, i), i32.const(tileRows)));
+              const panelA = i32.add(packedA, i32.mul(bytes(i), depth));
+              code.if(
+                i32.and(i32.eq(width, tileColumns), i32.eq(height, tileRows)),
+                () => code.call(tile, panelA, panel, target, cRow, depth, flags, strip),
+                () => {
+                  code.call(tile, panelA, panel, edgeTile, 4 * tileColumns, depth, 0, 0);
+                  code.call(edge, edgeTile, target, cRow, height, width, flags, strip);
+                },
+              );
+              code.advance(target, i32.shl(cRow, 1));
+            });
+          });
+        });
+        code.advance(pBlock, blockK);
+      });
+    });
+  });
+}
+
+export const gemmFamily: Family = {
+  names: ['gemm'],
+  emit(environment) {
+    const module = new WasmModule();
+    defineGemm(module, environment);
+    const { gemm } = module.instantiate(environment.memory);
+    return { gemm: gemm as Kernels['gemm'] };
+  },
+};

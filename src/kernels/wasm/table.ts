@@ -1,0 +1,74 @@
+/**
+ * The kernel table of a WebAssembly memory: emitted kernels where they exist, reference kernels on the same memory for
+ * the rest. A family is emitted when the first of its kernels is called; until then its places hold stubs.
+ */
+import { referenceKernels } from '../reference/table.ts';
+import type { KernelName, Kernels, Memory } from '../table.ts';
+import { WasmModule } from './assembler.ts';
+import { convolutionFamily } from './convolution.ts';
+import { elementwiseFamilies } from './elementwise.ts';
+import type { Environment, Family } from './family.ts';
+import { functionFamilies } from './functions.ts';
+import { gemmFamily } from './gemm.ts';
+import { indexingFamily } from './indexing.ts';
+import { v128 } from './instructions.ts';
+import { movementFamilies } from './movement.ts';
+import { optimizerFamilies } from './optimizer.ts';
+import { poolFamily } from './pool.ts';
+import { reduceFamilies } from './reduce.ts';
+import { softmaxFamilies } from './softmax.ts';
+import { squaredErrorFamilies } from './squared-error.ts';
+
+const families: readonly Family[] = [
+  gemmFamily,
+  convolutionFamily,
+  poolFamily,
+  indexingFamily,
+  ...elementwiseFamilies,
+  ...functionFamilies,
+  ...movementFamilies,
+  ...reduceFamilies,
+  ...softmaxFamilies,
+  ...squaredErrorFamilies,
+  ...optimizerFamilies,
+];
+
+type AnyKernel = (...args: number[]) => void;
+
+export function wasmKernels(memory: Memory, room: Omit<Environment, 'kernel'>): Kernels {
+  const table = referenceKernels(memory) as Record<string, AnyKernel>;
+  const emitters = new Map<string, () => void>();
+  const environment: Environment = {
+    ...room,
+    kernel: <Name extends KernelName>(name: Name) => {
+      emitters.get(name)?.();
+      return table[name] as Kernels[Name];
+    },
+  };
+  for (const family of families) {
+    const emit = () => {
+      for (const name of family.names) emitters.delete(name);
+      Object.assign(table, family.emit(environment));
+    };
+    for (const name of family.names) {
+      emitters.set(name, emit);
+      table[name] = (...args) => {
+        emitters.get(name)?.();
+        table[name]!(...args);
+      };
+    }
+  }
+  return table as Kernels;
+}
+
+/** Whether WebAssembly with SIMD is there and may be compiled: tried on a module of one function. */
+export function supportsWasm(): boolean {
+  if (typeof WebAssembly !== 'object') return false;
+  const probe = new WasmModule();
+  probe.define('probe', { p: 'i32' }, ({ p }, code) => code.store(p, v128.load(p)));
+  try {
+    return new WebAssembly.Module(probe.encode()) instanceof WebAssembly.Module;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,298 @@
+/**
+ * Elementwise functions of one tensor: each with its derivative, written in tensor ops, and for the frequent ones the
+ * kernel that computes the first-order gradient in one pass.
+ */
+import { defineOp, type Op, type OpDefinition, type Operand, type Recorded } from '../autograd/define.ts';
+import type { Draw } from '../autograd/samples.ts';
+import type { SlopeName, UnaryName } from '../kernels/table.ts';
+import { run } from '../storage/dispatch.ts';
+import { address, allocateLike, contiguous } from '../tensor/access.ts';
+import { zeros } from '../tensor/create.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { add, div, eq, ge, gt, le, lt, minimum, mul, sub, where, zip } from './binary.ts';
+import { sumTo } from './sum.ts';
+
+/** Runs an elementwise kernel: out = f(x; p, q). */
+export function map(kernel: UnaryName, x: Tensor, p = 0, q = 0): Tensor {
+  const dense = contiguous(x);
+  const out = allocateLike(dense);
+  run[kernel](address(dense), address(out), dense.size, p, q);
+  return out;
+}
+
+/** What differs from one elementwise op to the next. */
+interface Elementwise<Attributes> {
+  /** Its scalars as the kernel wants them. */
+  parameters?: (attributes: Attributes) => [number, number];
+  /** The gradient of the input, from g. */
+  gradient: (node: Recorded<readonly [Tensor], Attributes>, g: Tensor) => Tensor;
+  /** A first-order kernel and which value it reads. */
+  slope?: SlopeName;
+  reads: 'nothing' | 'inputs' | 'output';
+  samples?: (draw: Draw) => Tensor[];
+  attributes?: Attributes[];
+}
+
+function elementwise<Attributes = undefined>(
+  name: string,
+  kernel: UnaryName,
+  { parameters, gradient, slope, reads, samples, attributes = [] }: Elementwise<Attributes>,
+): Op<[Tensor], Attributes> {
+  const scalars = parameters ?? (() => [0, 0] as const);
+  const definition: OpDefinition<[Tensor], Attributes> = {
+    name,
+    inputs: ['x'],
+    forward: ([x], given) => {
+      if (parameters === undefined) return map(kernel, x);
+      const [p, q] = parameters(given);
+      return map(kernel, x, p, q);
+    },
+    gradient: [gradient],
+    reads,
+    samples: (draw) => {
+      const inputs = samples?.(draw) ?? [draw.normal([3, 4]), draw.normal([])];
+      const choices = attributes.length > 0 ? attributes : [undefined as Attributes];
+      return inputs.flatMap((x) => choices.map((choice) => ({ inputs: [x] as [Tensor], attributes: choice })));
+    },
+  };
+  if (slope === undefined) return defineOp(definition);
+  return defineOp({
+    ...definition,
+    raw: ({ inputs: [x], output, attributes: given }, g, out, accumulate) => {
+      const [p, q] = scalars(given);
+      const saved = contiguous(reads === 'output' ? output : x);
+      run[slope](address(g), address(saved), out, g.size, p, q, accumulate);
+    },
+  });
+}
+
+const positive = (draw: Draw) => [draw.uniform([3, 4], 0.3, 2.5)];
+const awayFromZero = (draw: Draw) => [draw.awayFromZero([3, 4])];
+
+/** -x */
+export const neg: Op<[Tensor], undefined> = elementwise('neg', 'neg', { gradient: (_, g) => neg(g), reads: 'nothing' });
+
+/** e^x, its own derivative. */
+export const exp: Op<[Tensor], undefined> = elementwise('exp', 'exp', {
+  gradient: ({ output }, g) => mul(g, output),
+  slope: 'expSlope',
+  reads: 'output',
+});
+/** e^x - 1, exact near 0. */
+export const expm1: Op<[Tensor], undefined> = elementwise('expm1', 'expm1', {
+  gradient: ({ output }, g) => mul(g, add(output, 1)),
+  reads: 'output',
+});
+/** The natural logarithm; -Infinity at 0, NaN below. */
+export const log: Op<[Tensor], undefined> = elementwise('log', 'log', {
+  gradient: ({ inputs: [x] }, g) => div(g, x),
+  reads: 'inputs',
+  samples: positive,
+});
+/** log(1 + x), exact near 0. */
+export const log1p: Op<[Tensor], undefined> = elementwise('log1p', 'log1p', {
+  gradient: ({ inputs: [x] }, g) => div(g, add(x, 1)),
+  reads: 'inputs',
+  samples: positive,
+});
+export const sin: Op<[Tensor], undefined> = elementwise('sin', 'sin', {
+  gradient: ({ inputs: [x] }, g) => mul(g, cos(x)),
+  reads: 'inputs',
+});
+export const cos: Op<[Tensor], undefined> = elementwise('cos', 'cos', {
+  gradient: ({ inputs: [x] }, g) => neg(mul(g, sin(x))),
+  reads: 'inputs',
+});
+/** The square root; its derivative 1 / (2 sqrt(x)) is Infinity at 0. */
+export const sqrt: Op<[Tensor], undefined> = elementwise('sqrt', 'sqrt', {
+  gradient: ({ output }, g) => div(mul(g, 0.5), output),
+  reads: 'output',
+  samples: positive,
+});
+/** 1 / sqrt(x) */
+export const rsqrt: Op<[Tensor], undefined> = elementwise('rsqrt', 'rsqrt', {
+  gradient: ({ output }, g) => mul(mul(g, -0.5), mul(output, square(output))),
+  reads: 'output',
+  samples: positive,
+});
+/** 1 / x */
+export const reciprocal: Op<[Tensor], undefined> = elementwise('reciprocal', 'reciprocal', {
+  gradient: ({ output }, g) => neg(mul(g, square(output))),
+  reads: 'output',
+  samples: awayFromZero,
+});
+/** |x|, with derivative 0 at 0. */
+export const abs: Op<[Tensor], undefined> = elementwise('abs', 'abs', {
+  gradient: ({ inputs: [x] }, g) => mul(g, sign(x)),
+  reads: 'inputs',
+  samples: awayFromZero,
+});
+export const square: Op<[Tensor], undefined> = elementwise('square', 'square', {
+  gradient: ({ inputs: [x] }, g) => mul(mul(g, 2), x),
+  slope: 'squareSlope',
+  reads: 'inputs',
+});
+/** -1, 0 or 1; its derivative is 0. */
+export const sign: Op<[Tensor], undefined> = elementwise('sign', 'sign', {
+  gradient: ({ inputs: [x] }) => zeros(x.shape),
+  reads: 'nothing',
+  samples: awayFromZero,
+});
+/** The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x. */
+export const erf: Op<[Tensor], undefined> = elementwise('erf', 'erf', {
+  gradient: ({ inputs: [x] }, g) => mul(mul(g, 2 / Math.sqrt(Math.PI)), exp(neg(square(x)))),
+  reads: 'inputs',
+});
+
+export const tanh: Op<[Tensor], undefined> = elementwise('tanh', 'tanh', {
+  gradient: ({ output }, g) => mul(g, sub(1, square(output))),
+  slope: 'tanhSlope',
+  reads: 'output',
+});
+/** 1 / (1 + e^-x) */
+export const sigmoid: Op<[Tensor], undefined> = elementwise('sigmoid', 'sigmoid', {
+  gradient: ({ output }, g) => mul(g, mul(output, sub(1, output))),
+  slope: 'sigmoidSlope',
+  reads: 'output',
+});
+/** log(sigmoid(x)) */
+export const logsigmoid: Op<[Tensor], undefined> = elementwise('logsigmoid', 'logsigmoid', {
+  gradient: ({ inputs: [x] }, g) => mul(g, sigmoid(neg(x))),
+  reads: 'inputs',
+});
+/** log(1 + e^x) */
+export const softplus: Op<[Tensor], undefined> = elementwise('softplus', 'softplus', {
+  gradient: ({ inputs: [x] }, g) => mul(g, sigmoid(x)),
+  reads: 'inputs',
+});
+/** max(x, 0), with derivative 0 at 0. */
+export const relu: Op<[Tensor], undefined> = elementwise('relu', 'relu', {
+  gradient: ({ output }, g) => mul(g, gt(output, 0)),
+  slope: 'reluSlope',
+  reads: 'output',
+  samples: awayFromZero,
+});
+/** x sigmoid(x), also called swish. */
+export const silu: Op<[Tensor], undefined> = elementwise('silu', 'silu', {
+  gradient: ({ inputs: [x] }, g) => {
+    const s = sigmoid(x);
+    return mul(g, mul(s, add(1, mul(x, sub(1, s)))));
+  },
+  slope: 'siluSlope',
+  reads: 'inputs',
+});
+/** x tanh(softplus(x)) (Misra 2019). */
+export const mish: Op<[Tensor], undefined> = elementwise('mish', 'mish', {
+  gradient: ({ inputs: [x] }, g) => {
+    const t = tanh(softplus(x));
+    return mul(g, add(t, mul(mul(x, sigmoid(x)), sub(1, square(t)))));
+  },
+  reads: 'inputs',
+});
+/** x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019). */
+export const hardswish: Op<[Tensor], undefined> = elementwise('hardswish', 'hardswish', {
+  gradient: ({ inputs: [x] }, g) => mul(g, where(lt(x, -3), 0, where(gt(x, 3), 1, div(add(mul(x, 2), 3), 6)))),
+  reads: 'inputs',
+});
+
+/** Scale and negative saturation of selu (Klambauer et al. 2017), which keep mean 0 and variance 1. */
+const seluScale = 1.0507009873554805;
+const seluAlpha = 1.6732632423543772;
+/** scale (max(x, 0) + min(alpha (e^x - 1), 0)) */
+export const selu: Op<[Tensor], undefined> = elementwise('selu', 'selu', {
+  gradient: ({ inputs: [x] }, g) => mul(g, where(gt(x, 0), seluScale, mul(exp(minimum(x, 0)), seluScale * seluAlpha))),
+  reads: 'inputs',
+  samples: awayFromZero,
+});
+
+/** x Phi(x), Phi the normal distribution (Hendrycks and Gimpel 2016). */
+const geluExact = elementwise('gelu', 'gelu', {
+  gradient: ({ inputs: [x] }, g) => {
+    const distribution = mul(add(erf(mul(x, Math.SQRT1_2)), 1), 0.5);
+    const density = mul(exp(mul(square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+    return mul(g, add(distribution, mul(x, density)));
+  },
+  slope: 'geluSlope',
+  reads: 'inputs',
+});
+const geluTanh = elementwise('geluTanh', 'geluTanh', {
+  gradient: ({ inputs: [x] }, g) => {
+    const slope = Math.sqrt(2 / Math.PI);
+    const squared = square(x);
+    const t = tanh(mul(mul(x, add(mul(squared, 0.044715), 1)), slope));
+    const inner = mul(add(mul(squared, 3 * 0.044715), 1), slope);
+    return mul(g, mul(add(add(t, 1), mul(mul(x, sub(1, square(t))), inner)), 0.5));
+  },
+  slope: 'geluTanhSlope',
+  reads: 'inputs',
+});
+/** The Gaussian error linear unit; approximate: 'tanh' takes 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
+export function gelu(x: Operand, { approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}): Tensor {
+  if (approximate !== 'none' && approximate !== 'tanh')
+    throw new Error(`gelu: approximate is 'none' or 'tanh', not ${String(approximate)}.`);
+  return approximate === 'tanh' ? geluTanh(x) : geluExact(x);
+}
+
+const leakyReluOp = elementwise<{ slope: number }>('leakyRelu', 'leakyRelu', {
+  parameters: ({ slope }) => [slope, 0],
+  gradient: ({ inputs: [x], attributes: { slope } }, g) => mul(g, where(gt(x, 0), 1, slope)),
+  slope: 'leakyReluSlope',
+  reads: 'inputs',
+  samples: awayFromZero,
+  attributes: [{ slope: 0.1 }],
+});
+/** x where it is positive, negativeSlope x elsewhere. */
+export const leakyRelu = (x: Operand, negativeSlope = 0.01): Tensor => leakyReluOp(x, { slope: negativeSlope });
+
+const eluOp = elementwise<{ alpha: number }>('elu', 'elu', {
+  parameters: ({ alpha }) => [alpha, 0],
+  gradient: ({ inputs: [x], attributes: { alpha } }, g) => mul(g, where(gt(x, 0), 1, mul(exp(minimum(x, 0)), alpha))),
+  reads: 'inputs',
+  samples: awayFromZero,
+  attributes: [{ alpha: 0.7 }],
+});
+/** x where it is positive, alpha (e^x - 1) elsewhere. */
+export const elu = (x: Operand, alpha = 1): Tensor => eluOp(x, { alpha });
+
+const clampOp = elementwise<{ min: number; max: number }>('clamp', 'clamp', {
+  parameters: ({ min, max }) => [min, max],
+  gradient: ({ inputs: [x], attributes: { min, max } }, g) => mul(g, mul(ge(x, min), le(x, max))),
+  reads: 'inputs',
+  attributes: [{ min: -0.55, max: 0.83 }],
+});
+/** x held between min and max (either may be left out: undefined). The derivative is 1 at the bounds, 0 outside. */
+export function clamp(x: Operand, min = -Infinity, max = Infinity): Tensor {
+  if (!(min <= max)) throw new Error(`clamp: min ${min} is not below max ${max}.`);
+  return clampOp(x, { min, max });
+}
+
+const powScalar = elementwise<{ exponent: number }>('powScalar', 'powScalar', {
+  parameters: ({ exponent }) => [exponent, 0],
+  gradient: ({ inputs: [x], attributes: { exponent } }, g) =>
+    exponent === 0 ? zeros(x.shape) : mul(g, mul(pow(x, exponent - 1), exponent)),
+  reads: 'inputs',
+  samples: positive,
+  attributes: [{ exponent: 3 }, { exponent: -0.5 }],
+});
+
+const powTensor: Op<[Tensor, Tensor], undefined> = defineOp({
+  name: 'pow',
+  inputs: ['base', 'exponent'],
+  forward: ([base, exponent]) => zip('pow', base, exponent),
+  gradient: [
+    // d/db b^e = e b^(e - 1), which is 0 for e = 0 whatever the base.
+    ({ inputs: [base, exponent] }, g) =>
+      sumTo(mul(g, where(eq(exponent, 0), 0, mul(exponent, powTensor(base, sub(exponent, 1))))), base.shape),
+    // d/de b^e = b^e log b, and 0 for a base of 0 (where b^e is constant for every e > 0).
+    ({ inputs: [base, exponent], output }, g) =>
+      sumTo(mul(g, mul(output, log(where(eq(base, 0), 1, base)))), exponent.shape),
+  ],
+  samples: (draw) => [
+    { inputs: [draw.uniform([3, 4], 0.3, 2), draw.normal([3, 4])], attributes: undefined },
+    { inputs: [draw.uniform([2, 1], 0.3, 2), draw.normal([3])], attributes: undefined },
+  ],
+});
+/** base ** exponent, elementwise; either may be a number. */
+export function pow(base: Operand, exponent: Operand): Tensor {
+  return typeof exponent === 'number' ? powScalar(base, { exponent }) : powTensor(base, exponent);
+}

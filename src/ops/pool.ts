@@ -1,0 +1,171 @@
+/** Pooling of images [N, C, H, W]: the largest, or the mean, of each window. */
+import { defineOp, type Op } from '../autograd/define.ts';
+import { run } from '../storage/dispatch.ts';
+import { address, allocateShape, contiguous } from '../tensor/access.ts';
+import { showShape } from '../tensor/layout.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { type Pair, toPair, windowCount } from './convolution.ts';
+
+interface Geometry {
+  readonly image: readonly number[];
+  readonly output: readonly number[];
+  readonly kernel: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+}
+
+type Sizes = [number, number, number, number, number, number, number, number, number, number, number];
+
+const planesOf = (shape: readonly number[]) => shape[0]! * shape[1]!;
+const planeSize = (shape: readonly number[]) => shape[2]! * shape[3]!;
+
+const sizesOf = ({ image, output, kernel, stride, padding }: Geometry): Sizes => [
+  planesOf(image),
+  image[2]!,
+  image[3]!,
+  ...kernel,
+  output[2]!,
+  output[3]!,
+  ...stride,
+  ...padding,
+];
+
+const sampleGeometry: Geometry = {
+  image: [1, 2, 5, 4],
+  output: [1, 2, 3, 2],
+  kernel: [3, 2],
+  stride: [2, 2],
+  padding: [1, 0],
+};
+
+const maxPoolOp: Op<[Tensor], Geometry> = defineOp({
+  name: 'maxPool2d',
+  inputs: ['x'],
+  forward: ([x], geometry, node) => {
+    const dense = contiguous(x);
+    const out = allocateShape(geometry.output);
+    const winners = allocateShape(geometry.output);
+    if (node !== null) node.saved = winners;
+    run.maxPool2d(address(dense), address(out), address(winners), ...sizesOf(geometry));
+    return out;
+  },
+  gradient: [({ attributes: geometry, saved }, g) => sendOp(g, { geometry, winners: saved! })],
+  raw: ({ attributes: { image, output }, saved }, g, out, accumulate) =>
+    run.maxPool2dSlope(
+      address(g),
+      address(saved!),
+      out,
+      planesOf(image),
+      planeSize(image),
+      planeSize(output),
+      accumulate,
+    ),
+  reads: 'nothing',
+  samples: (draw) => [{ inputs: [draw.distinct(sampleGeometry.image)], attributes: sampleGeometry }],
+});
+
+/** Where each window of a pool found its maximum; linear in what is sent there or read there. */
+interface Winners {
+  geometry: Geometry;
+  winners: Tensor;
+}
+
+const sampleWinners = (): Winners => {
+  const winners = allocateShape(sampleGeometry.output);
+  run.fill(address(winners), winners.size, 0);
+  return { geometry: sampleGeometry, winners };
+};
+
+/** g of the windows, sent to the winners: an image. */
+const sendOp: Op<[Tensor], Winners> = defineOp({
+  name: 'maxPool2dSend',
+  inputs: ['g'],
+  forward: ([g], { geometry: { image, output }, winners }) => {
+    const dense = contiguous(g);
+    const out = allocateShape(image);
+    const [planes, plane, windows] = [planesOf(image), planeSize(image), planeSize(output)];
+    run.maxPool2dSlope(address(dense), address(winners), address(out), planes, plane, windows, 0);
+    return out;
+  },
+  gradient: [({ attributes }, h) => pickOp(h, attributes)],
+  reads: 'nothing',
+  samples: (draw) => [{ inputs: [draw.normal(sampleGeometry.output)], attributes: sampleWinners() }],
+});
+
+/** An image, read at the winners: one number a window. */
+const pickOp: Op<[Tensor], Winners> = defineOp({
+  name: 'maxPool2dPick',
+  inputs: ['x'],
+  forward: ([x], { geometry: { image, output }, winners }) => {
+    const dense = contiguous(x);
+    const out = allocateShape(output);
+    const [planes, plane, windows] = [planesOf(image), planeSize(image), planeSize(output)];
+    run.maxPool2dPick(address(dense), address(winners), address(out), planes, plane, windows);
+    return out;
+  },
+  gradient: [({ attributes }, g) => sendOp(g, attributes)],
+  reads: 'nothing',
+  samples: (draw) => [{ inputs: [draw.normal(sampleGeometry.image)], attributes: sampleWinners() }],
+});
+
+const avgPoolOp: Op<[Tensor], Geometry> = defineOp({
+  name: 'avgPool2d',
+  inputs: ['x'],
+  forward: ([x], geometry) => {
+    const dense = contiguous(x);
+    const out = allocateShape(geometry.output);
+    run.avgPool2d(address(dense), address(out), ...sizesOf(geometry));
+    return out;
+  },
+  gradient: [({ attributes }, g) => avgSpreadOp(g, attributes)],
+  raw: ({ attributes }, g, out, accumulate) => run.avgPool2dSlope(address(g), out, accumulate, ...sizesOf(attributes)),
+  reads: 'nothing',
+  samples: (draw) => [{ inputs: [draw.normal(sampleGeometry.image)], attributes: sampleGeometry }],
+});
+
+/** g of the windows, spread evenly over each: the adjoint of avgPool2d. */
+const avgSpreadOp: Op<[Tensor], Geometry> = defineOp({
+  name: 'avgPool2dSpread',
+  inputs: ['g'],
+  forward: ([g], geometry) => {
+    const dense = contiguous(g);
+    const out = allocateShape(geometry.image);
+    run.avgPool2dSlope(address(dense), address(out), 0, ...sizesOf(geometry));
+    return out;
+  },
+  gradient: [({ attributes }, h) => avgPoolOp(h, attributes)],
+  reads: 'nothing',
+  samples: (draw) => [{ inputs: [draw.normal(sampleGeometry.output)], attributes: sampleGeometry }],
+});
+
+export interface PoolOptions {
+  readonly kernelSize: Pair;
+  /** Step of the window; default: its size. */
+  readonly stride?: Pair;
+  /** Rows and columns around the image, at most half the window; default 0. */
+  readonly padding?: Pair;
+}
+
+function geometryOf(op: string, x: Tensor, { kernelSize, stride = kernelSize, padding = 0 }: PoolOptions): Geometry {
+  if (x.ndim !== 4) throw new Error(`${op}: images are [N, C, H, W], not ${showShape(x.shape)}.`);
+  const kernel = toPair(op, 'kernelSize', kernelSize, 1);
+  const steps = toPair(op, 'stride', stride, 1);
+  const around = toPair(op, 'padding', padding, 0);
+  if (around[0] > kernel[0] / 2 || around[1] > kernel[1] / 2)
+    throw new Error(`${op}: padding ${showShape(around)} is more than half of the window ${showShape(kernel)}.`);
+  const height = windowCount(x.shape[2]!, kernel[0], steps[0], around[0], 1);
+  const width = windowCount(x.shape[3]!, kernel[1], steps[1], around[1], 1);
+  if (height < 1 || width < 1)
+    throw new Error(`${op}: image ${showShape(x.shape)} is smaller than the window ${showShape(kernel)}.`);
+  return { image: x.shape, output: [x.shape[0]!, x.shape[1]!, height, width], kernel, stride: steps, padding: around };
+}
+
+/** The largest number of each window; its whole gradient goes to the first that has it. Padding never wins. */
+export function maxPool2d(x: Tensor, options: PoolOptions): Tensor {
+  return maxPoolOp(x, geometryOf('maxPool2d', x, options));
+}
+
+/** The mean of each window; padding counts as zeros. */
+export function avgPool2d(x: Tensor, options: PoolOptions): Tensor {
+  return avgPoolOp(x, geometryOf('avgPool2d', x, options));
+}

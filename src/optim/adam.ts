@@ -1,0 +1,148 @@
+/** Adam and AdamW. */
+
+import { settle } from '../storage/context.ts';
+import { run } from '../storage/dispatch.ts';
+import { address, contiguous, writeAddress, wroteTo } from '../tensor/access.ts';
+import { buffer, zeros } from '../tensor/create.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { checkNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts';
+
+export interface AdamOptions {
+  /** Learning rate: about the size of a step, whatever the gradient's size; 0.001 unless given. */
+  lr: number;
+  /** Shares of the two running means, of g and of g^2, that are kept from step to step; [0.9, 0.999] unless given. */
+  betas: readonly [number, number];
+  /** Added to the root of the mean square, against division by 0; 1e-8 unless given. */
+  eps: number;
+  /** Adam: strength of the L2 penalty, 0 unless given. AdamW: share of the weight that lr times this takes off, 0.01 unless given. */
+  weightDecay: number;
+  /** Whether the largest mean square so far takes the place of the present one; false unless given. */
+  amsgrad: boolean;
+}
+
+class AdamSlot implements Slot {
+  readonly parameter: Tensor;
+  /** Steps that this parameter has taken. */
+  steps = 0;
+  /** Running mean of the gradient; made, like the other two, at the first step. */
+  mean: Tensor | null = null;
+  /** Running mean of the gradient's square. */
+  meanSquare: Tensor | null = null;
+  /** The largest meanSquare so far; only with amsgrad. */
+  maxMeanSquare: Tensor | null = null;
+
+  constructor(parameter: Tensor) {
+    this.parameter = parameter;
+  }
+}
+
+function checkAs(name: string): (options: AdamOptions) => void {
+  return ({ lr, betas, eps, weightDecay }) => {
+    checkNonNegative(name, 'lr', lr);
+    checkNonNegative(name, 'eps', eps);
+    checkNonNegative(name, 'weightDecay', weightDecay);
+    if (!Array.isArray(betas) || betas.length !== 2 || !betas.every((beta) => beta >= 0 && beta < 1)) {
+      throw new RangeError(`${name}: betas must be two numbers from 0 up and below 1, but they are ${String(betas)}.`);
+    }
+  };
+}
+
+/** What is below this changes nothing when it is taken from 1. */
+const negligible = 2 ** -60;
+
+/**
+ * 1 - beta ** steps, by repeated squaring: multiplications round the same in every engine, Math.pow need not.
+ */
+function correction(beta: number, steps: number): number {
+  let product = 1;
+  let square = beta;
+  for (let rest = steps; rest > 0; ) {
+    if (square < negligible) return 1;
+    const half = Math.floor(rest / 2);
+    if (half * 2 !== rest) product *= square;
+    square *= square;
+    rest = half;
+  }
+  return 1 - product;
+}
+
+/** Both optimizers; they differ in how weight decay acts (`decoupled`: beside the gradient, not through it). */
+abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
+  readonly #decoupled: 0 | 1;
+
+  constructor(name: string, decoupled: 0 | 1, parameters: OptimizerParameters<AdamOptions>, options: AdamOptions) {
+    super(name, parameters, options, checkAs(name), (parameter) => new AdamSlot(parameter));
+    this.#decoupled = decoupled;
+  }
+
+  override step(): void {
+    const decoupled = this.#decoupled;
+    const groups = this.groups;
+    for (let i = 0; i < groups.length; i++) {
+      const group = groups[i]!;
+      const { slots, lr, betas, eps, weightDecay, amsgrad } = group;
+      const beta1 = betas[0];
+      const beta2 = betas[1];
+      // Nearly always all parameters of a group have taken the same number of steps: one correction serves them all.
+      let correctedSteps = 0;
+      let correction1 = 0;
+      let correction2 = 0;
+      for (let j = 0; j < slots.length; j++) {
+        const slot = slots[j]!;
+        const { parameter } = slot;
+        const gradient = parameter.grad;
+        if (gradient === null) continue;
+        slot.steps += 1;
+        if (slot.steps !== correctedSteps) {
+          correctedSteps = slot.steps;
+          correction1 = correction(beta1, correctedSteps);
+          correction2 = correction(beta2, correctedSteps);
+        }
+        slot.mean ??= buffer(zeros(parameter.shape));
+        slot.meanSquare ??= buffer(zeros(parameter.shape));
+        if (amsgrad) slot.maxMeanSquare ??= buffer(zeros(parameter.shape));
+        const { mean, meanSquare } = slot;
+        const n = parameter.size;
+        const largest = amsgrad ? slot.maxMeanSquare : null;
+        const w = writeAddress(parameter);
+        const g = address(contiguous(gradient));
+        const m = writeAddress(mean);
+        const v = writeAddress(meanSquare);
+        const vMax = largest === null ? 0 : writeAddress(largest);
+        run.adam(w, g, m, v, vMax, n, lr, beta1, beta2, eps, weightDecay, decoupled, correction1, correction2);
+        wroteTo(parameter);
+        wroteTo(mean);
+        wroteTo(meanSquare);
+        if (largest !== null) wroteTo(largest);
+        settle();
+      }
+    }
+  }
+}
+
+/**
+ * m = beta1 m + (1 - beta1) g and v = beta2 v + (1 - beta2) g^2; then w -= lr m' / (sqrt(v') + eps), where m' and v' are m and v
+ * divided by 1 - beta^steps. Weight decay adds weightDecay w to g.
+ * Kingma and Ba, "Adam: a method for stochastic optimization" (2015); amsgrad: Reddi, Kale and Kumar (2018).
+ *
+ *     const optimizer = new Adam(model.parameters(), { lr: 1e-3 });
+ */
+export class Adam extends AdamBase {
+  constructor(parameters: OptimizerParameters<AdamOptions>, options: Partial<AdamOptions> = {}) {
+    const defaults: AdamOptions = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false };
+    super('Adam', 0, parameters, { ...defaults, ...options });
+  }
+}
+
+/**
+ * Adam with weight decay of its own: w -= lr weightDecay w before the step, and g stays as it is.
+ * Loshchilov and Hutter, "Decoupled weight decay regularization" (2019).
+ *
+ *     const optimizer = new AdamW(model.parameters(), { lr: 1e-3, weightDecay: 0.01 });
+ */
+export class AdamW extends AdamBase {
+  constructor(parameters: OptimizerParameters<AdamOptions>, options: Partial<AdamOptions> = {}) {
+    const defaults: AdamOptions = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0.01, amsgrad: false };
+    super('AdamW', 1, parameters, { ...defaults, ...options });
+  }
+}
