@@ -16,16 +16,16 @@ export const SIDE = 28;
 const PIXELS = SIDE * SIDE;
 
 /** How far images differ from their glyph. Lengths in pixels or, where a unit is given, in units of the glyph. */
-const JITTER = 0.04; // glyph units, each point by itself
+const JITTER = 0.045; // glyph units, each point by itself
 const HALF_ANGLE_TANGENT = 0.14; // about 16 degrees either way
 const SHEAR = 0.25;
 const SCALE: Range = [16, 22]; // pixels a glyph unit
-const SHIFT = 2;
+const SHIFT = 2.2;
 const PEN_RADIUS: Range = [0.7, 1.7];
 const DARKNESS: Range = [150, 255];
-const BAR_CHANCE = 0.2;
+const BAR_CHANCE = 0.25;
 const BAR_WIDTH: Range = [1.5, 2.5];
-const MOST_SPECKS = 25;
+const MOST_SPECKS = 30;
 
 /** Straight pieces a span of a smooth stroke is drawn with. */
 const PIECES = 4;

@@ -29,8 +29,8 @@ export const MODELS: Readonly<Record<ModelName, ModelRecipe>> = {
         new ReLU(),
         new Linear(128, CLASSES, { generator }),
       ),
-    learningRate: 1e-3,
-    epochs: 8,
+    learningRate: 2e-3,
+    epochs: 6,
     epochsOnFiles: 3,
   },
   cnn: {
@@ -52,7 +52,7 @@ export const MODELS: Readonly<Record<ModelName, ModelRecipe>> = {
         new Linear(features, CLASSES, { generator }),
       );
     },
-    learningRate: 2e-3,
+    learningRate: 4e-3,
     epochs: 3,
     epochsOnFiles: 1,
   },
@@ -60,7 +60,7 @@ export const MODELS: Readonly<Record<ModelName, ModelRecipe>> = {
     build: (height, width, generator) =>
       new Sequential(new Flatten(), new Linear(height * width, CLASSES, { generator })),
     learningRate: 1e-3,
-    epochs: 8,
+    epochs: 6,
     epochsOnFiles: 3,
   },
 };

@@ -46,7 +46,7 @@ export interface Pace {
 }
 
 export const fullPace: Pace = { warmUp: 0.5, patience: 120, minTime: 0.05, maxTime: 0.6, minSamples: 3 };
-export const quickPace: Pace = { warmUp: 0.1, patience: 10, minTime: 0.02, maxTime: 0.1, minSamples: 1 };
+export const quickPace: Pace = { warmUp: 0.25, patience: 10, minTime: 0.02, maxTime: 0.1, minSamples: 1 };
 
 export const roundCount = 5;
 

@@ -4,6 +4,7 @@
  */
 
 import {
+  buffer,
   Conv2d,
   crossEntropy,
   Flatten,
@@ -12,7 +13,6 @@ import {
   matmul,
   mseLoss,
   noGrad,
-  parameter,
   ReLU,
   Sequential,
   SGD,
@@ -33,7 +33,7 @@ export function loadOurs(): Contestant {
 
 function prepareProduct(task: Product): Workload {
   const data = productData(task);
-  const [a, b] = [parameter(toTensor(data.a)), parameter(toTensor(data.b))];
+  const [a, b] = [buffer(toTensor(data.a)), buffer(toTensor(data.b))];
   const axis = a.ndim - 1;
   return {
     run() {

@@ -16,8 +16,8 @@ let doubles: Heap | null = null;
 
 /** Runs `body` in double precision: tensors made inside hold float64, and must not leave it. */
 export function inFloat64<Result>(body: () => Result): Result {
-  const heap = (doubles ??= new Heap('reference-float64'));
-  return withHeap(heap, () => new Context().run(body));
+  doubles ??= new Heap('reference-float64');
+  return withHeap(doubles, () => new Context().run(body));
 }
 
 export interface GradientCheck {

@@ -31,12 +31,14 @@ export function zip(kernel: BinaryName, a: Tensor, b: Tensor): Tensor {
   const shape = broadcastShapes(kernel, a.shape, b.shape);
   const out = allocateShape(shape);
   if (out.size === 0) return out;
-  let axes = jointAxes(shape, a, b);
   // The kernel steps along columns by 0 or 1; an operand that does otherwise is packed.
-  const last = axes.at(-1);
-  if (last !== undefined && (last.a > 1 || last.a < 0)) axes = jointAxes(shape, (a = contiguous(a)), b);
-  const still = axes.at(-1);
-  if (still !== undefined && (still.b > 1 || still.b < 0)) axes = jointAxes(shape, a, (b = contiguous(b)));
+  let axes = jointAxes(shape, a, b);
+  const { a: aStep, b: bStep } = axes.at(-1) ?? { a: 0, b: 0 };
+  if ((aStep !== 0 && aStep !== 1) || (bStep !== 0 && bStep !== 1)) {
+    a = contiguous(a);
+    b = contiguous(b);
+    axes = jointAxes(shape, a, b);
+  }
   overAxes(kernel, axes, address(a), address(b), address(out));
   return out;
 }

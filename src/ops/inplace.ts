@@ -3,6 +3,7 @@
  * counts up the version of the storage, so that a graph which still needs the old numbers notices.
  */
 import { mode } from '../autograd/modes.ts';
+import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, copyElements, packed, wroteTo } from '../tensor/access.ts';
 import { constant } from '../tensor/create.ts';
@@ -42,6 +43,7 @@ function assign(op: string, target: Tensor, source: Tensor): Tensor {
   if (target.layout.contiguous && safe.layout.contiguous) run.copy(address(safe), address(target), target.size);
   else copyElements(safe, target, 0);
   wroteTo(target);
+  settle();
   return target;
 }
 

@@ -3,7 +3,7 @@
  *
  * A context has a stack of frames: the root, and one for each `scope` or `noGrad` that is running. A frame has one open
  * region, into which op outputs go, and closed ones. A backward walk marks every region it reads in; when it is done,
- * closed regions that it did not touch are given back, and the open one is closed. A plain training loop so holds the
+ * closed regions that it did not touch are given back, and the open one is closed (if it holds enough to matter). A plain training loop so holds the
  * memory of two steps at most, and several losses over one graph, in any order, still work. A frame that ends gives
  * back all its regions.
  *
@@ -21,6 +21,11 @@ import type { Storage } from './storage.ts';
 
 /** Elements after which the open region is closed: 64 MiB. */
 const rollSize = 2 ** 24;
+/**
+ * A step that took less than this (32 KiB) leaves its region open for the next: opening and giving back a region costs as
+ * much as a whole step of a network of a hundred weights.
+ */
+const worthClosing = 2 ** 13;
 
 class Frame {
   readonly parent: Frame | null;
@@ -158,7 +163,7 @@ export function currentRegion(): Region {
 export function endStep(walk: number): void {
   const { frame } = active;
   frame.giveBack((region) => region.touchedBy === walk);
-  if (frame.open !== null) {
+  if (frame.open !== null && frame.open.holdings!.taken >= worthClosing) {
     frame.closed.push(frame.open);
     frame.open = null;
   }

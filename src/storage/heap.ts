@@ -33,7 +33,7 @@ export class Heap implements Memory {
   private readonly maximum: number;
   private readonly grow: (elements: number) => boolean;
   /** Ordinary allocations end here; the rest, up to the maximum, is room to stage operands in when it is reached. */
-  private softLimit: number;
+  limit: number;
   private scratchAddress = 0;
   private scratchSize = 0;
 
@@ -80,13 +80,12 @@ export class Heap implements Memory {
       };
       this.run = referenceKernels(this);
     }
-    this.softLimit = this.maximum - this.maximum / 8;
+    this.limit = this.maximum - this.maximum / 8;
   }
 
   /** The address of `size` elements, not cleared; 0 where the memory is full. `urgent` may use the last eighth. */
   allocate(size: number, urgent = false): number {
-    const limit = urgent ? this.maximum : this.softLimit;
-    return this.spans.allocate(size, limit, (end) => end <= this.floats.length || this.grow(end));
+    return this.spans.allocate(size, urgent ? this.maximum : this.limit, (end) => end <= this.floats.length || this.grow(end));
   }
 
   free(address: number, size: number): void {
@@ -100,7 +99,7 @@ export class Heap implements Memory {
 
   /** Sets where ordinary allocations end, in bytes. What does not fit becomes ordinary arrays, staged for each op. */
   setLimit(bytes: number): void {
-    this.softLimit = Math.min(this.maximum - this.maximum / 8, Math.floor(bytes / this.floats.BYTES_PER_ELEMENT));
+    this.limit = Math.min(this.maximum - this.maximum / 8, Math.floor(bytes / this.floats.BYTES_PER_ELEMENT));
   }
 
   private scratch(size: number): number {

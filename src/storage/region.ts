@@ -58,6 +58,11 @@ export class Holdings {
     return address;
   }
 
+  /** Elements that tensors took, as far as it matters: all of a chunk once there is a second. */
+  get taken(): number {
+    return this.size - (this.high - this.low);
+  }
+
   /** Copies of the low ends, one a chunk. */
   rescueSmall(): FloatArray[] {
     this.closeChunk();
@@ -90,12 +95,16 @@ export class Holdings {
 const spareChunks = new WeakMap<Heap, number[]>();
 
 function takeChunk(heap: Heap, urgent: boolean): number {
-  return spareChunks.get(heap)?.pop() ?? heap.allocate(chunkSize, urgent);
+  const spare = spareChunks.get(heap)?.pop();
+  if (spare === undefined) return heap.allocate(chunkSize, urgent);
+  if (urgent || spare + chunkSize <= heap.limit) return spare;
+  heap.free(spare, chunkSize);
+  return takeChunk(heap, urgent);
 }
 
 function giveChunk(heap: Heap, chunk: number): void {
-  let spare = spareChunks.get(heap);
-  if (spare === undefined) spareChunks.set(heap, (spare = []));
+  const spare = spareChunks.get(heap) ?? [];
+  spareChunks.set(heap, spare);
   if (spare.length < spareLimit) spare.push(chunk);
   else heap.free(chunk, chunkSize);
 }

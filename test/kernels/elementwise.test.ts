@@ -159,6 +159,13 @@ describe('emitted elementwise kernels', () => {
     twins.compare(name, elementwise[name], [at, twins.room(x.length), x.length, 0.25, 3], tolerances[name]);
   });
 
+  it('gelu keeps its digits where it is nearly 0', () => {
+    const x = Array.from({ length: 1000 }, (_, i) => -12 * (i / 1000));
+    const relative: Close = (a, b) => Math.abs(a - b) <= 2e-6 * Math.abs(b);
+    const args = [twins.clear().floats(x), twins.room(x.length), x.length, 0, 0] as const;
+    twins.compare('gelu', elementwise.gelu, [...args], relative);
+  });
+
   it.each(emitted(unaryNames))('%s of a number does not depend on where it stands', (name) => {
     fc.assert(
       fc.property(value, fc.integer({ min: 1, max: 15 }), (x, n) => {

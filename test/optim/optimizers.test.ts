@@ -6,6 +6,7 @@ import { Linear } from '../../src/nn/linear.ts';
 import { crossEntropy } from '../../src/ops/loss.ts';
 import '../../src/ops/methods.ts';
 import { Adam, AdamW } from '../../src/optim/adam.ts';
+import { LinearLR } from '../../src/optim/schedules.ts';
 import { SGD } from '../../src/optim/sgd.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { ones, tensor, zeros } from '../../src/tensor/create.ts';
@@ -133,6 +134,39 @@ describe('Optimizer', () => {
       [-1, -3, -5],
       [-2, -4, -6],
     ]);
+  });
+
+  it('moves leaves that are ordinary arrays, too', () => {
+    for (const build of [
+      (w: Tensor) => new SGD([w], { lr: 0.1, momentum: 0.9 }),
+      (w: Tensor) => new Adam([w], { lr: 0.1, amsgrad: true }),
+    ]) {
+      const [ordinary, resident] = [tensor([1, 2, 3]).requiresGrad_(), parameter(tensor([1, 2, 3]))];
+      const [first, second] = [build(ordinary), build(resident)];
+      for (let i = 0; i < 10; i++) {
+        descend(first, ordinary, ones([3]));
+        descend(second, resident, ones([3]));
+      }
+      expect(ordinary.toArray()).toEqual(resident.toArray());
+    }
+  });
+
+  it('counts as a write: a graph that still needs the old weights notices', () => {
+    const w = withGradient([1, 2], [1, 1]);
+    const loss = w.square().sum();
+    new SGD([w], { lr: 0.1 }).step();
+    expect(() => loss.backward()).toThrow(/changed in place/);
+  });
+
+  it('takes its rate from a schedule', () => {
+    const w = withGradient([0], [1]);
+    const optimizer = new SGD([w], { lr: 1 });
+    const schedule = new LinearLR(optimizer, { startFactor: 0.5, totalIters: 2 });
+    for (let i = 0; i < 3; i++) {
+      optimizer.step();
+      schedule.step();
+    }
+    expect(w.item()).toBe(-(0.5 + 0.75 + 1));
   });
 
   it('keeps AdamW from decaying through the moments', () => {

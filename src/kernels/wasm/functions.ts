@@ -9,7 +9,7 @@ import type { Family } from './family.ts';
 import { f32x4, type V128, v128 } from './instructions.ts';
 import { single } from './single.ts';
 import type { Vector } from './sweep.ts';
-import { erf, erfcOfPositive, exp, expm1, log, log1p, sigmoid, softplusTail, tanh } from './vector-math.ts';
+import { erf, exp, expm1, gaussian, log, log1p, scaledErfc, sigmoid, softplusTail, tanh } from './vector-math.ts';
 
 const { abs, add, div, mul, pmax, pmin, sub } = f32x4;
 const constant = (x: number) => f32x4.splat(x);
@@ -25,11 +25,12 @@ function elu(code: Code, x: Vector, alpha: V128): V128 {
   return v128.bitselect(x, mul(alpha, expm1(code, x)), f32x4.gt(x, zero));
 }
 
-/** Phi(x) = erfc(-x / sqrt(2)) / 2, from the tail on the side where it is small; and exp(-x^2 / 2). */
-function normal(code: Code, x: Vector): { below: Vector; gaussian: Vector } {
-  const { gaussian, complement } = erfcOfPositive(code, mul(abs(x), constant(Math.SQRT1_2)));
-  const tail = code.local(mul(complement, half));
-  return { below: code.local(v128.bitselect(tail, sub(one, tail), f32x4.lt(x, zero))), gaussian };
+/** Phi(x) = erfc(-x / sqrt(2)) / 2, from the tail on the side where it is small; and exp(-x^2 / 2), its density but for a factor. */
+function normal(code: Code, x: Vector): { below: Vector; density: Vector } {
+  const t = code.local(abs(x));
+  const density = code.local(gaussian(code, t, 0.5));
+  const tail = code.local(mul(mul(density, half), scaledErfc(code, mul(t, constant(Math.SQRT1_2)))));
+  return { below: code.local(v128.bitselect(tail, sub(one, tail), f32x4.lt(x, zero))), density };
 }
 
 const geluCubic = 0.044715;
@@ -65,8 +66,8 @@ const unary: Partial<Record<UnaryName, LaneFunction>> = {
 
 const slopes: Partial<Record<SlopeName, LaneFunction>> = {
   geluSlope: (x, _p, _q, code) => {
-    const { below, gaussian } = normal(code, x);
-    return add(below, mul(mul(x, constant(1 / Math.sqrt(2 * Math.PI))), gaussian));
+    const { below, density } = normal(code, x);
+    return add(below, mul(mul(x, constant(1 / Math.sqrt(2 * Math.PI))), density));
   },
   geluTanhSlope: (x, _p, _q, code) => {
     const gate = geluGate(code, x);

@@ -201,7 +201,6 @@ function defineCopyStrided(module: WasmModule): void {
       for (const other of others)
         code.if(i32.and(i32.eqz(wanted(place)), wanted(other)), () => swap(code, place, other));
     };
-    bring(isRow, last, [third, second, first]);
     bring((dimension) => isContiguous(dimension, 'to'), last, [third, second, first]);
     bring((dimension) => isContiguous(dimension, 'from'), third, [second, first]);
 

@@ -141,28 +141,25 @@ export function softplusTail(code: Code, x: Vector): V128 {
   return log1pOfFraction(code, code.local(exp(code, neg(abs(x)))));
 }
 
-export interface NormalTail {
-  /** exp(-t^2) */
-  gaussian: Vector;
-  /** erfc(t) */
-  complement: Vector;
-}
-
 /**
- * erfc(t) = exp(-t^2) w Q(w) with w = 1 / (1 + t / 2), for t >= 0. The square of t is kept in two numbers: squared, the high
- * half of its bits is exact.
+ * exp(-factor t^2) for t >= 0 and a factor of 1 or 1/2. The square is kept in two numbers: that of the high half of t's bits
+ * is exact, and exp takes the rest separately.
  */
-export function erfcOfPositive(code: Code, t: V128): NormalTail {
-  const bounded = code.local(pmin(t, constant(11)));
+export function gaussian(code: Code, t: V128, factor: 1 | 0.5): V128 {
+  const bounded = code.local(pmin(t, constant(15)));
   const high = code.local(v128.and(bounded, i32x4.splat(-4096)));
   const rest = mul(sub(bounded, high), add(bounded, high));
-  const gaussian = code.local(exp(code, neg(mul(high, high)), rest));
-  const w = code.local(div(one, add(one, mul(bounded, half))));
+  return exp(code, mul(mul(high, high), constant(-factor)), mul(rest, constant(factor)));
+}
+
+/** exp(t^2) erfc(t) = w Q(w) with w = 1 / (1 + t / 2), for t >= 0. */
+export function scaledErfc(code: Code, t: V128): V128 {
+  const w = code.local(div(one, add(one, mul(t, half))));
   const q = polynomial(w, [
     ...[0.2820860385, 0.2823819331, 0.243055766, 0.2028760466, -0.02707117326],
     ...[0.2787117092, -0.4877615436, 0.2848454257, -0.05912424533],
   ]);
-  return { gaussian, complement: code.local(mul(gaussian, mul(w, q))) };
+  return mul(w, q);
 }
 
 /** Below 1 an odd polynomial, above it 1 - erfc. */
@@ -176,6 +173,6 @@ export function erf(code: Code, x: Vector): V128 {
       ...[0.005188327729, -0.0008010193659, 7.853860632e-5],
     ]),
   );
-  const { complement } = erfcOfPositive(code, t);
-  return withSign(v128.bitselect(near, sub(one, complement), f32x4.lt(t, one)), x);
+  const far = sub(one, mul(gaussian(code, t, 1), scaledErfc(code, t)));
+  return withSign(v128.bitselect(near, far, f32x4.lt(t, one)), x);
 }
