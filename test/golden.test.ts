@@ -22,12 +22,52 @@ interface Case {
 
 const folder = process.env.GOLDEN_DIR ?? join(import.meta.dirname, 'golden');
 
-type Attributes = Record<string, never>;
+/** PyTorch's names; a case has those of its op. */
+interface Attributes {
+  dim: number & number[];
+  keepdim?: boolean;
+  unbiased: boolean;
+  kernel_size: p.PoolOptions['kernelSize'];
+  stride?: p.PoolOptions['kernelSize'];
+  padding?: p.PoolOptions['kernelSize'];
+  dilation?: p.PoolOptions['kernelSize'];
+  groups?: number;
+  approximate: 'none' | 'tanh';
+  negative_slope: number;
+  alpha: number;
+  min: number;
+  max: number;
+  exponent: number;
+  shape: number[];
+  dims: number[];
+  dim0: number;
+  dim1: number;
+  slices: p.Range[];
+  pad: number[];
+  num_classes: number;
+  reduction: p.Reduction;
+  label_smoothing?: number;
+}
 type Inputs = Record<string, p.Tensor> & { index: p.Indices; target: p.Indices };
 type Runner = (inputs: Inputs, attrs: Attributes) => p.Tensor | p.Indices;
 
 const unary = [
-  ...['neg', 'exp', 'sin', 'cos', 'tanh', 'sigmoid', 'relu', 'silu', 'softplus', 'abs', 'square', 'erf', 'selu', 'sign'],
+  ...[
+    'neg',
+    'exp',
+    'sin',
+    'cos',
+    'tanh',
+    'sigmoid',
+    'relu',
+    'silu',
+    'softplus',
+    'abs',
+    'square',
+    'erf',
+    'selu',
+    'sign',
+  ],
   ...['expm1', 'mish', 'hardswish', 'logsigmoid', 'log', 'sqrt', 'rsqrt', 'reciprocal', 'log1p'],
 ] as const;
 const binary = ['add', 'sub', 'mul', 'div', 'maximum', 'minimum'] as const;
@@ -78,12 +118,12 @@ const runners: Record<string, Runner> = {
   gather: ({ x, index }, { dim }) => p.gather(x!, dim, index),
   one_hot: ({ index }, { num_classes }) => p.oneHot(index, num_classes),
   conv2d: ({ input, weight, bias }, { stride, padding, dilation, groups }) =>
-    p.conv2d(input!, weight!, bias, definedOnly({ stride, padding, dilation, groups })),
+    p.conv2d(input!, weight!, bias, definedOnly({ stride, padding, dilation, groups }) as p.ConvolutionOptions),
   max_pool2d: pool(p.maxPool2d),
   avg_pool2d: pool(p.avgPool2d),
   cross_entropy: ({ logits, target }, { reduction, label_smoothing = 0 }) =>
     p.crossEntropy(logits!, target, { reduction, labelSmoothing: label_smoothing }),
-  cross_entropy_soft: ({ logits, target }, attrs) => p.crossEntropy(logits!, target, attrs),
+  cross_entropy_soft: ({ logits, target }, { reduction }) => p.crossEntropy(logits!, target, { reduction }),
   nll_loss: ({ logp, target }) => p.nllLoss(logp!, target),
   mse_loss: ({ input, target }) => p.mseLoss(input!, target as unknown as p.Tensor),
   l1_loss: ({ input, target }) => p.l1Loss(input!, target as unknown as p.Tensor),
@@ -93,14 +133,40 @@ const runners: Record<string, Runner> = {
 const required = [
   ...unary,
   ...binary,
-  ...['gelu', 'leaky_relu', 'elu', 'clamp', 'pow', 'pow_tensor', 'where', 'matmul', 'linear', 'sum', 'mean', 'var', 'std'],
-  ...['amax', 'amin', 'prod', 'logsumexp', 'norm', 'argmax', 'softmax', 'log_softmax', 'reshape', 'permute', 'transpose'],
+  ...[
+    'gelu',
+    'leaky_relu',
+    'elu',
+    'clamp',
+    'pow',
+    'pow_tensor',
+    'where',
+    'matmul',
+    'linear',
+    'sum',
+    'mean',
+    'var',
+    'std',
+  ],
+  ...[
+    'amax',
+    'amin',
+    'prod',
+    'logsumexp',
+    'norm',
+    'argmax',
+    'softmax',
+    'log_softmax',
+    'reshape',
+    'permute',
+    'transpose',
+  ],
   ...['flip', 'slice', 'cat', 'stack', 'expand', 'pad', 'index_select', 'gather', 'one_hot', 'conv2d', 'max_pool2d'],
   ...['avg_pool2d', 'cross_entropy', 'cross_entropy_soft', 'nll_loss', 'mse_loss', 'l1_loss'],
 ];
 
-function definedOnly(options: Record<string, unknown>): Record<string, never> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Record<string, never>;
+function definedOnly(options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
 /** |a - b| <= 1e-6 + relative max |b| over the whole tensor. */
@@ -109,7 +175,9 @@ function expectClose(name: string, found: ArrayLike<number>, expected: readonly 
   const bound = 1e-6 + relative * expected.reduce((largest, x) => Math.max(largest, Math.abs(x)), 0);
   for (let i = 0; i < expected.length; i++) {
     const difference = Math.abs(found[i]! - expected[i]!);
-    expect(difference <= bound, `${name}[${i}]: found ${found[i]}, expected ${expected[i]}, allowed ${bound}`).toBe(true);
+    expect(difference <= bound, `${name}[${i}]: found ${found[i]}, expected ${expected[i]}, allowed ${bound}`).toBe(
+      true,
+    );
   }
 }
 
@@ -125,10 +193,15 @@ function check(golden: Case): void {
     if (integers) inputs[name] = new p.Indices(shape, Int32Array.from(data));
     else inputs[name] = p.tensor(Float32Array.from(data), shape).requiresGrad_(grad !== undefined);
   }
-  const output = runners[golden.op]!(inputs as Inputs, golden.attrs as Attributes);
+  const output = runners[golden.op]!(inputs as Inputs, golden.attrs as unknown as Attributes);
   const relative = sumsOverMany(golden) ? 1e-4 : 1e-5;
   expect(output.shape, `${golden.op}: shape`).toEqual(golden.output.shape);
-  expectClose(golden.op, output instanceof p.Indices ? output.data : output.toFloat32Array(), golden.output.data, relative);
+  expectClose(
+    golden.op,
+    output instanceof p.Indices ? output.data : output.toFloat32Array(),
+    golden.output.data,
+    relative,
+  );
   if (golden.upstream === undefined) return;
   (output as p.Tensor).backward(p.tensor(Float32Array.from(golden.upstream.data), golden.upstream.shape));
   for (const [name, { grad }] of Object.entries(golden.inputs)) {
@@ -141,7 +214,8 @@ function check(golden: Case): void {
 
 describe('golden', () => {
   const file = join(folder, 'ops.json');
-  if (!existsSync(file)) throw new Error(`No golden values at ${file}: set GOLDEN_DIR to the folder that holds ops.json.`);
+  if (!existsSync(file))
+    throw new Error(`No golden values at ${file}: set GOLDEN_DIR to the folder that holds ops.json.`);
   const { cases } = JSON.parse(readFileSync(file, 'utf8')) as { cases: Case[] };
   const present = new Set(cases.map(({ op }) => op));
 

@@ -3,8 +3,8 @@
  * against differences in float64, and the raw first-order kernel against the rule.
  */
 import { describe, expect, it } from 'vitest';
-import { type AnyOp, apply } from '../../src/autograd/define.ts';
 import { inFloat64 } from '../../src/autograd/check.ts';
+import { type AnyOp, apply } from '../../src/autograd/define.ts';
 import { checkGradients, Draw, Generator, gradients, registeredOps, type Tensor, tensor } from '../../src/index.ts';
 
 const seed = 7;
@@ -17,10 +17,15 @@ describe(`gradients of every op (seed ${seed})`, () => {
 
   for (const op of differentiable)
     it(`${op.name}: first and second derivative`, () => {
-      const samples = inFloat64(() => op.samples(new Draw(new Generator(seed))).map(({ inputs }) => inputs.map(copyOut)));
+      const samples = inFloat64(() =>
+        op.samples(new Draw(new Generator(seed))).map(({ inputs }) => inputs.map(copyOut)),
+      );
       expect(samples.length).toBeGreaterThan(0);
       samples.forEach((inputs, i) => {
-        checkGradients((...xs) => apply(op, xs, attributesOf(op, i)), inputs.map(({ data, shape }) => tensor(data, shape)));
+        checkGradients(
+          (...xs) => apply(op, xs, attributesOf(op, i)),
+          inputs.map(({ data, shape }) => tensor(data, shape)),
+        );
       });
     });
 
@@ -29,13 +34,23 @@ describe(`gradients of every op (seed ${seed})`, () => {
       op.samples(new Draw(new Generator(seed))).forEach(({ inputs, attributes }) => {
         const leaves = inputs.map((x) => x.detach().requiresGrad_());
         const output = apply(op, leaves, attributes);
-        const seedGradient = tensor(Array.from({ length: output.size }, (_, i) => Math.cos(i)), output.shape);
-        const rule = gradients(output, leaves, { seed: seedGradient, createGraph: true }).map((g) => g!.toFloat32Array());
+        const seedGradient = tensor(
+          Array.from({ length: output.size }, (_, i) => Math.cos(i)),
+          output.shape,
+        );
+        const rule = gradients(output, leaves, { seed: seedGradient, createGraph: true }).map((g) =>
+          g!.toFloat32Array(),
+        );
         // Twice through the same graph: the first writes, the second adds.
         output.backward(seedGradient);
         leaves.forEach((leaf, i) => expectClose(leaf.grad!.toFloat32Array(), rule[i]!));
         output.backward(seedGradient);
-        leaves.forEach((leaf, i) => expectClose(leaf.grad!.toFloat32Array(), rule[i]!.map((x) => 2 * x)));
+        leaves.forEach((leaf, i) =>
+          expectClose(
+            leaf.grad!.toFloat32Array(),
+            rule[i]!.map((x) => 2 * x),
+          ),
+        );
       });
     });
 });
