@@ -53,7 +53,7 @@ export const MODELS: Readonly<Record<ModelName, ModelRecipe>> = {
       );
     },
     learningRate: 4e-3,
-    epochs: 3,
+    epochs: 2,
     epochsOnFiles: 1,
   },
   linear: {

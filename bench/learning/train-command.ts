@@ -1,6 +1,6 @@
 /** `npm start`: gets the data, trains the models one after the other, prints a table and writes the JSON file. */
 
-import { Generator } from '../../src/index.ts';
+import { Generator, kernelSet } from '../../src/index.ts';
 import { drawDigits } from './digits.ts';
 import { loadIdxFolder } from './idx-folder.ts';
 import type { DataSet } from './images.ts';
@@ -29,7 +29,8 @@ export async function runTraining(options: TrainingOptions, output: NodeJS.Write
   });
   output.write(`\n${table(runs)}`);
   if (target !== null) {
-    writeJson(target, { data: data.name, date: new Date().toISOString(), node: process.versions.node, runs });
+    const made = { date: new Date().toISOString(), node: process.versions.node, kernels: kernelSet() };
+    writeJson(target, { data: data.name, ...made, runs });
   }
 }
 

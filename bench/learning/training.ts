@@ -136,9 +136,10 @@ function batchOf(images: LabelledImages, rows: Int32Array, scale: Float32Array):
   const { height, width, pixels } = images;
   const size = height * width;
   const values = new Float32Array(rows.length * size);
-  rows.forEach((row, i) => {
-    for (let p = 0; p < size; p++) values[i * size + p] = scale[pixels[row * size + p] as number] as number;
-  });
+  let place = 0;
+  for (const row of rows) {
+    for (let p = row * size; p < (row + 1) * size; p++) values[place++] = scale[pixels[p] as number] as number;
+  }
   return tensor(values, [rows.length, 1, height, width]);
 }
 

@@ -226,7 +226,8 @@ interface OtherKernels {
   /** out[O, C / groups, kh, kw] (+)= the gradient of the weight. */
   conv2dWeightSlope(g: number, x: number, out: number, accumulate: number, ...sizes: ConvolutionSizes): void;
 
-  /** Padding counts as -Infinity. winners (int): position in its plane (y * width + x) of the first maximum of each window; NaN wins. */
+  /** Padding counts as -Infinity. winners (int): position in its plane (y * width + x) of the first maximum of each window; NaN
+   * wins; -1 for a window that lies wholly in the padding (its maximum is -Infinity, and no gradient leaves it). */
   maxPool2d(x: number, out: number, winners: number, ...sizes: PoolSizes): void;
   /** out[planes, planeSize] (+)= g[planes, windows] sent to winners. */
   maxPool2dSlope(

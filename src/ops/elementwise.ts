@@ -294,5 +294,6 @@ const powTensor: Op<[Tensor, Tensor], undefined> = defineOp({
 });
 /** base ** exponent, elementwise; either may be a number. */
 export function pow(base: Operand, exponent: Operand): Tensor {
-  return typeof exponent === 'number' ? powScalar(base, { exponent }) : powTensor(base, exponent);
+  if (typeof exponent !== 'number') return powTensor(base, exponent);
+  return exponent === 2 ? square(base) : powScalar(base, { exponent });
 }

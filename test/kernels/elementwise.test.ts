@@ -124,6 +124,8 @@ const tolerances: Partial<Record<UnaryName, Close>> = {
   tanh: withinUlps(3),
   sigmoid: withinUlps(3),
   erf: withinUlps(3),
+  sin: withinUlps(3),
+  cos: withinUlps(3),
   softplus: withinUlps(3),
   logsigmoid: withinUlps(3),
   elu: withinUlps(3),

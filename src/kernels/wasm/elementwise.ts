@@ -9,7 +9,7 @@ import type { Code, WasmModule } from './assembler.ts';
 import type { Environment, Family } from './family.ts';
 import { f32x4, i32, i32x4, type V128, v128 } from './instructions.ts';
 import { single } from './single.ts';
-import { accumulator, sweep, toBytes, type Vector } from './sweep.ts';
+import { accumulator, type Lanes, sweep, toBytes, type Vector } from './sweep.ts';
 
 /** The parameters of the kinds of kernel, in order; families that import one need their types. */
 export const unaryParameters = { x: 'i32', out: 'i32', n: 'i32', p: 'f32', q: 'f32' } as const;
@@ -22,8 +22,8 @@ export const slopeParameters = {
 };
 export const whereParameters = { condition: 'i32', a: 'i32', b: 'i32', out: 'i32', n: 'i32' } as const;
 
-/** A function of four numbers at once and the op's attributes (splatted). `code` is there to keep what is used twice. */
-export type LaneFunction = (x: Vector, p: Vector, q: Vector, code: Code) => V128;
+/** A function of four numbers at once; what it uses twice it keeps in a local of `code`. p and q are the op's attributes, splatted. */
+export type LaneFunction = (x: Vector, code: Code, p: Vector, q: Vector) => V128;
 
 const zero = f32x4.splat(0);
 const one = f32x4.splat(1);
@@ -32,11 +32,11 @@ const signBit = i32x4.splat(0x80000000);
 const indicator = (mask: V128) => v128.and(one, mask);
 
 const unary: Partial<Record<UnaryName, LaneFunction>> = {
-  neg: (x) => f32x4.neg(x),
-  sqrt: (x) => f32x4.sqrt(x),
+  neg: f32x4.neg,
+  sqrt: f32x4.sqrt,
   rsqrt: (x) => f32x4.div(one, f32x4.sqrt(x)),
   reciprocal: (x) => f32x4.div(one, x),
-  abs: (x) => f32x4.abs(x),
+  abs: f32x4.abs,
   square: (x) => f32x4.mul(x, x),
   // Zeros and NaN stay; the others become a 1 with their sign.
   sign: (x) => v128.bitselect(v128.or(v128.and(x, signBit), one), x, f32x4.gt(f32x4.abs(x), zero)),
@@ -45,9 +45,9 @@ const unary: Partial<Record<UnaryName, LaneFunction>> = {
     const ramp = f32x4.pmin(f32x4.pmax(f32x4.add(x, f32x4.splat(3)), zero), f32x4.splat(6));
     return f32x4.mul(x, f32x4.div(ramp, f32x4.splat(6)));
   },
-  leakyRelu: (x, slope) => v128.bitselect(x, f32x4.mul(slope, x), f32x4.gt(x, zero)),
-  clamp: (x, low, high) => f32x4.pmin(f32x4.pmax(x, low), high),
-  scale: (x, factor, shift) => f32x4.add(f32x4.mul(x, factor), shift),
+  leakyRelu: (x, _code, slope) => v128.bitselect(x, f32x4.mul(slope, x), f32x4.gt(x, zero)),
+  clamp: (x, _code, low, high) => f32x4.pmin(f32x4.pmax(x, low), high),
+  scale: (x, _code, factor, shift) => f32x4.add(f32x4.mul(x, factor), shift),
 };
 
 const binary: Partial<Record<BinaryName, (a: Vector, b: Vector) => V128>> = {
@@ -70,7 +70,7 @@ const slopes: Partial<Record<SlopeName, LaneFunction>> = {
   tanhSlope: (y) => f32x4.sub(one, f32x4.mul(y, y)),
   sigmoidSlope: (y) => f32x4.mul(y, f32x4.sub(one, y)),
   expSlope: (y) => y,
-  leakyReluSlope: (x, slope) => v128.bitselect(one, slope, f32x4.gt(x, zero)),
+  leakyReluSlope: (x, _code, slope) => v128.bitselect(one, slope, f32x4.gt(x, zero)),
   squareSlope: (x) => f32x4.add(x, x),
 };
 
@@ -79,7 +79,7 @@ export function defineUnary(module: WasmModule, name: string, f: LaneFunction, u
   module.define(name, unaryParameters, ({ x, out, n, p, q }, code) => {
     toBytes(code, x, out);
     const [pLanes, qLanes] = [code.local(f32x4.splat(p)), code.local(f32x4.splat(q))];
-    sweep(code, n, [x, out], ({ load, store }) => store(out, f(load(x), pLanes, qLanes, code)), unroll);
+    sweep(code, n, [x, out], ({ load, store }) => store(out, f(load(x), code, pLanes, qLanes)), unroll);
   });
 }
 
@@ -88,8 +88,8 @@ export function defineSlope(module: WasmModule, name: string, f: LaneFunction, u
     toBytes(code, g, saved, out);
     const [pLanes, qLanes] = [code.local(f32x4.splat(p)), code.local(f32x4.splat(q))];
     const add = accumulator(code, accumulate);
-    const step = (lanes: Parameters<typeof add>[0]) => {
-      add(lanes, out, f32x4.mul(lanes.load(g), f(lanes.load(saved), pLanes, qLanes, code)));
+    const step = (lanes: Lanes) => {
+      add(lanes, out, f32x4.mul(lanes.load(g), f(lanes.load(saved), code, pLanes, qLanes)));
     };
     sweep(code, n, [g, saved, out], step, unroll);
   });

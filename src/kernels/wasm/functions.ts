@@ -1,6 +1,6 @@
 /**
- * Elementwise kernels with a curve: exp, log, tanh and the activations made of them, in terms of vector-math.ts.
- * sin, cos and the powers have no emitted twin: the reference kernels serve them.
+ * Elementwise kernels with a curve: exp, log, tanh, sin and the activations made of them, in terms of vector-math.ts.
+ * The powers have no emitted twin: the reference kernels serve them.
  */
 import type { SlopeName, UnaryName } from '../table.ts';
 import type { Code } from './assembler.ts';
@@ -9,7 +9,20 @@ import type { Family } from './family.ts';
 import { f32x4, type V128, v128 } from './instructions.ts';
 import { single } from './single.ts';
 import type { Vector } from './sweep.ts';
-import { erf, exp, expm1, gaussian, log, log1p, scaledErfc, sigmoid, softplusTail, tanh } from './vector-math.ts';
+import {
+  erf,
+  exp,
+  expm1,
+  gaussian,
+  log,
+  log1p,
+  scaledErfc,
+  sigmoid,
+  sine,
+  sineLimit,
+  softplusTail,
+  tanh,
+} from './vector-math.ts';
 
 const { abs, add, div, mul, pmax, pmin, sub } = f32x4;
 const constant = (x: number) => f32x4.splat(x);
@@ -42,47 +55,71 @@ function geluGate(code: Code, x: Vector): Vector {
 }
 
 const unary: Partial<Record<UnaryName, LaneFunction>> = {
-  exp: (x, _p, _q, code) => exp(code, x),
-  expm1: (x, _p, _q, code) => expm1(code, x),
-  log: (x, _p, _q, code) => log(code, x),
-  log1p: (x, _p, _q, code) => log1p(code, x),
-  tanh: (x, _p, _q, code) => tanh(code, x),
-  sigmoid: (x, _p, _q, code) => sigmoid(code, x),
-  erf: (x, _p, _q, code) => erf(code, x),
-  silu: (x, _p, _q, code) => mul(x, sigmoid(code, x)),
-  softplus: (x, _p, _q, code) => add(pmax(x, zero), softplusTail(code, x)),
-  logsigmoid: (x, _p, _q, code) => sub(pmin(x, zero), softplusTail(code, x)),
-  elu: (x, alpha, _q, code) => elu(code, x, alpha),
-  selu: (x, _p, _q, code) => mul(constant(seluScale), elu(code, x, constant(seluAlpha))),
+  exp: (x, code) => exp(code, x),
+  expm1: (x, code) => expm1(code, x),
+  log: (x, code) => log(code, x),
+  log1p: (x, code) => log1p(code, x),
+  tanh: (x, code) => tanh(code, x),
+  sigmoid: (x, code) => sigmoid(code, x),
+  erf: (x, code) => erf(code, x),
+  silu: (x, code) => mul(x, sigmoid(code, x)),
+  softplus: (x, code) => add(pmax(x, zero), softplusTail(code, x)),
+  logsigmoid: (x, code) => sub(pmin(x, zero), softplusTail(code, x)),
+  elu: (x, code, alpha) => elu(code, x, alpha),
+  selu: (x, code) => mul(constant(seluScale), elu(code, x, constant(seluAlpha))),
   // tanh(log(1 + e)) = (e^2 + 2 e) / (e^2 + 2 e + 2) with e = exp(x); it is 1 long before e^2 could overflow.
-  mish: (x, _p, _q, code) => {
+  mish: (x, code) => {
     const e = code.local(exp(code, pmin(x, constant(20))));
     const numerator = code.local(mul(e, add(e, constant(2))));
     return mul(x, div(numerator, add(numerator, constant(2))));
   },
-  gelu: (x, _p, _q, code) => mul(x, normal(code, x).below),
-  geluTanh: (x, _p, _q, code) => mul(x, geluGate(code, x)),
+  gelu: (x, code) => mul(x, normal(code, x).below),
+  geluTanh: (x, code) => mul(x, geluGate(code, x)),
 };
 
 const slopes: Partial<Record<SlopeName, LaneFunction>> = {
-  geluSlope: (x, _p, _q, code) => {
+  geluSlope: (x, code) => {
     const { below, density } = normal(code, x);
     return add(below, mul(mul(x, constant(1 / Math.sqrt(2 * Math.PI))), density));
   },
-  geluTanhSlope: (x, _p, _q, code) => {
+  geluTanhSlope: (x, code) => {
     const gate = geluGate(code, x);
     // The bound keeps infinity out of a product with 1 - gate, which is 0 there.
     const square = pmin(mul(x, x), constant(1e9));
     const inner = mul(constant(2 * geluRoot), add(one, mul(constant(3 * geluCubic), square)));
     return add(gate, mul(mul(x, mul(gate, sub(one, gate))), inner));
   },
-  siluSlope: (x, _p, _q, code) => {
+  siluSlope: (x, code) => {
     const s = code.local(sigmoid(code, x));
     return mul(s, add(one, mul(x, sub(one, s))));
   },
 };
 
+/** sin and cos. A vector with a number past the limit goes through memory to JavaScript's function: rare, but right. */
+function circular(name: 'sin' | 'cos', quarters: 0 | 1): Family {
+  return single(name, (module, environment) => {
+    const room = environment.reserve(4);
+    const replace = module.import('replace', [], () => {
+      const numbers = new Float32Array(environment.memory.buffer, 4 * room, 4);
+      numbers.set(numbers.map(Math[name]));
+    });
+    const f: LaneFunction = (x, code) => {
+      const result = code.local(sine(code, x, quarters));
+      const isFar = code.local(f32x4.gt(abs(x), constant(sineLimit)));
+      code.if(v128.anyTrue(isFar), () => {
+        code.store(4 * room, x);
+        code.call(replace);
+        code.set(result, v128.bitselect(v128.load(4 * room), result, isFar));
+      });
+      return result;
+    };
+    defineUnary(module, name, f, 1);
+  });
+}
+
 export const functionFamilies: readonly Family[] = [
   ...entries(unary).map(([name, f]) => single(name, (module) => defineUnary(module, name, f, 1))),
+  circular('sin', 0),
+  circular('cos', 1),
   ...entries(slopes).map(([name, f]) => single(name, (module) => defineSlope(module, name, f, 1))),
 ];

@@ -73,13 +73,13 @@ function merge(code: Code, outer: Dimension, inner: Dimension): void {
 /** Nested loops over the dimensions; the body gets pointers that it may move. */
 function nest(
   code: Code,
-  from: Int,
-  to: Int,
+  from: Pointer,
+  to: Pointer,
   dimensions: readonly Dimension[],
   body: (from: Pointer, to: Pointer) => void,
 ): void {
-  const fromAt = code.local(i32.add(from, 0));
-  const toAt = code.local(i32.add(to, 0));
+  const fromAt = code.local(from);
+  const toAt = code.local(to);
   const [outer, ...rest] = dimensions;
   if (!outer) {
     body(fromAt, toAt);

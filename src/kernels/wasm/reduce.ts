@@ -10,7 +10,7 @@ import { type ReduceName, reduceNames } from '../table.ts';
 import type { Code, WasmModule } from './assembler.ts';
 import type { Family } from './family.ts';
 import { combineLanes, combineVectors } from './horizontal.ts';
-import { f32, f32x4, type Int, i32, select, type V128, v128 } from './instructions.ts';
+import { type F32, f32, f32x4, type Int, i32, select, type V128, v128 } from './instructions.ts';
 import { single } from './single.ts';
 import { accumulator, type Lanes, lastLanes, type Pointer, sweep, toBytes, type Vector, wholeVector } from './sweep.ts';
 
@@ -43,28 +43,29 @@ const folds: Record<ReduceName, Fold> = {
 interface Total {
   value: Vector;
   settled: Vector;
-  /** All bits set in the lanes that met a NaN. */
-  metNaN: Vector;
+  /** All bits set in the lanes that met a NaN; only for a fold that passes over it. */
+  metNaN: Vector | undefined;
 }
 
 /** Numbers of a row, and of a column, between settlements. */
 const settleRow = 4096;
 const settleColumn = 256;
 
-const begin = (code: Code): Total => {
-  const [value, settled, metNaN] = [code.local(zero), code.local(zero), code.local(zero)];
-  return { value, settled, metNaN };
-};
+const begin = (code: Code, { ignoresNaN }: Fold): Total => ({
+  value: code.local(zero),
+  settled: code.local(zero),
+  metNaN: ignoresNaN ? code.local(zero) : undefined,
+});
 
-function reset(code: Code, { neutral, ignoresNaN }: Fold, { value, settled, metNaN }: Total): void {
+function reset(code: Code, { neutral }: Fold, { value, settled, metNaN }: Total): void {
   code.set(value, f32x4.splat(neutral));
   code.set(settled, f32x4.splat(neutral));
-  if (ignoresNaN) code.set(metNaN, zero);
+  if (metNaN) code.set(metNaN, zero);
 }
 
-function include(code: Code, { combine, ignoresNaN }: Fold, { value, metNaN }: Total, x: Vector): void {
+function include(code: Code, { combine }: Fold, { value, metNaN }: Total, x: Vector): void {
   code.set(value, combine(value, x));
-  if (ignoresNaN) code.set(metNaN, v128.or(metNaN, f32x4.ne(x, x)));
+  if (metNaN) code.set(metNaN, v128.or(metNaN, f32x4.ne(x, x)));
 }
 
 function settle(code: Code, { combine, neutral }: Fold, { value, settled }: Total): void {
@@ -72,11 +73,22 @@ function settle(code: Code, { combine, neutral }: Fold, { value, settled }: Tota
   code.set(value, f32x4.splat(neutral));
 }
 
-const result = ({ ignoresNaN }: Fold, settled: V128, metNaN: V128) => (ignoresNaN ? v128.or(settled, metNaN) : settled);
+type Settled = Pick<Total, 'settled' | 'metNaN'>;
+const result = ({ settled, metNaN }: Settled) => (metNaN ? v128.or(settled, metNaN) : settled);
+
+/** All lanes of all totals in one number. */
+function combineTotals(code: Code, { combine }: Fold, totals: readonly Total[]): F32 {
+  const join = (vectors: readonly Vector[], pair: Fold['combine']) =>
+    combineLanes(code, combineVectors(code, vectors, pair), pair);
+  const masks = totals.flatMap(({ metNaN }) => metNaN ?? []);
+  const settled = totals.map((total) => total.settled);
+  const all = { settled: join(settled, combine), metNaN: masks.length > 0 ? join(masks, v128.or) : undefined };
+  return f32x4.extractLane(result(all), 0);
+}
 
 /** Runs `body` for pieces of at most `size` of `count`; it gets the piece's length. */
-function inPieces(code: Code, count: Int, size: number, body: (length: Pointer) => void): void {
-  const left = code.local(i32.add(count, 0));
+function inPieces(code: Code, count: Pointer, size: number, body: (length: Pointer) => void): void {
+  const left = code.local(count);
   const length = code.local(0);
   code.while(left, () => {
     code.set(length, i32.min(left, i32.const(size)));
@@ -87,7 +99,7 @@ function inPieces(code: Code, count: Int, size: number, body: (length: Pointer) 
 
 /** inner = 1: each output is the fold of a row. */
 function foldRows(code: Code, fold: Fold, { x, out, outer, n, accumulate }: Arguments): void {
-  const totals = Array.from({ length: 4 }, () => begin(code));
+  const totals = Array.from({ length: 4 }, () => begin(code, fold));
   const row = code.local(0);
   const padding = f32x4.splat(fold.neutral);
   code.while(outer, () => {
@@ -98,19 +110,7 @@ function foldRows(code: Code, fold: Fold, { x, out, outer, n, accumulate }: Argu
       sweep(code, length, [row], step, totals.length);
       for (const total of totals) settle(code, fold, total);
     });
-    const settled = combineVectors(
-      code,
-      totals.map((total) => total.settled),
-      fold.combine,
-    );
-    const metNaN = combineVectors(
-      code,
-      totals.map((total) => total.metNaN),
-      v128.or,
-    );
-    const lanes = combineLanes(code, settled, fold.combine);
-    const lanesMetNaN = fold.ignoresNaN ? combineLanes(code, metNaN, v128.or) : metNaN;
-    const number = f32x4.extractLane(result(fold, lanes, lanesMetNaN), 0);
+    const number = code.local(combineTotals(code, fold, totals));
     code.store(out, select(accumulate, f32.add(f32.load(out), number), number));
     code.advance(x, i32.shl(n, 2));
     code.advance(out, 4);
@@ -120,7 +120,7 @@ function foldRows(code: Code, fold: Fold, { x, out, outer, n, accumulate }: Argu
 
 /** inner > 1: neighbouring columns side by side, in strips of 32, of 16, of 4, and of what is left. */
 function foldColumns(code: Code, fold: Fold, { x, out, outer, n, inner, accumulate }: Arguments): void {
-  const totals = Array.from({ length: 8 }, () => begin(code));
+  const totals = Array.from({ length: 8 }, () => begin(code, fold));
   const add = accumulator(code, accumulate);
   const [left, at] = [code.local(0), code.local(0)];
   const rowBytes = code.local(i32.shl(inner, 2));
@@ -139,7 +139,7 @@ function foldColumns(code: Code, fold: Fold, { x, out, outer, n, inner, accumula
       for (const total of used) settle(code, fold, total);
     });
     lanes.forEach((lane, i) => {
-      add(lane, out, result(fold, used[i]!.settled, used[i]!.metNaN));
+      add(lane, out, result(used[i]!));
     });
   };
   const next = (columns: Int) => {

@@ -4,7 +4,7 @@
  * Each reduces its argument to a small interval and evaluates a polynomial there (minimax fits; the error of each fit is
  * below an eighth of a unit of the last place of float32, so rounding dominates). Plain multiply and add: the same bits
  * on every machine. Infinities, NaN, zeros and subnormal numbers are right. The tests hold the errors to:
- * exp, log, log1p 2 ulp; expm1, sigmoid, tanh, erf 3 ulp.
+ * exp, log, log1p 2 ulp; expm1, sigmoid, tanh, erf, sin, cos 3 ulp.
  */
 import type { Code } from './assembler.ts';
 import { f32x4, i32x4, type V128, v128 } from './instructions.ts';
@@ -175,4 +175,25 @@ export function erf(code: Code, x: Vector): V128 {
   );
   const far = sub(one, mul(gaussian(code, t, 1), scaledErfc(code, t)));
   return withSign(v128.bitselect(near, far, f32x4.lt(t, one)), x);
+}
+
+/** Beyond it the multiple of pi / 2 in an angle needs more than the 16 bits that `quarterTurn` leaves room for. */
+export const sineLimit = 65536;
+
+/** pi / 2 as three numbers of 8 bits, whose products with a whole number up to 2^16 are exact, and the rest. */
+const quarterTurn = [1.5703125, 0.0004825592041015625, 1.2665987014770508e-6, 9.9209357968054e-10];
+
+/** sin(x + quarters pi / 2), for |x| <= sineLimit: the nearest multiple of pi / 2 is taken off and tells which of sin and cos is left. */
+export function sine(code: Code, x: Vector, quarters: 0 | 1): V128 {
+  const shifted = code.local(add(mul(x, constant(2 / Math.PI)), roundingShift));
+  const whole = code.local(sub(shifted, roundingShift));
+  const n = code.local(i32x4.sub(shifted, i32x4.splat(0x4b400000 - quarters)));
+  const r = code.local(quarterTurn.reduce<V128>((rest, part) => sub(rest, mul(whole, constant(part))), x));
+  const z = code.local(mul(r, r));
+  const sinOfRest = add(r, mul(mul(r, z), polynomial(z, [-0.1666665497, 0.008332178562, -0.0001951727158])));
+  const cosTail = mul(mul(z, z), polynomial(z, [0.04166664706, -0.001388737488, 2.44391211e-5]));
+  const cosOfRest = add(sub(one, mul(z, half)), cosTail);
+  const isOdd = i32x4.shrS(i32x4.shl(n, 31), 31);
+  const sign = i32x4.shl(v128.and(n, i32x4.splat(2)), 30);
+  return v128.xor(v128.bitselect(cosOfRest, sinOfRest, isOdd), sign);
 }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { kernelSet } from '../../../src/index.ts';
 import { dataFolder, temporaryFolder } from './folder.ts';
 
 interface Outcome {
@@ -41,6 +42,7 @@ describe('npm start', () => {
     expect(written).toMatchObject({
       data,
       node: process.versions.node,
+      kernels: kernelSet(),
       runs: [
         { model: 'mlp', parameters: 96 * 256 + 256 + 256 * 128 + 128 + 1290, epochs: 15, seed: 1 },
         { model: 'cnn', parameters: 160 + 4640 + 32 * 2 * 3 * 10 + 10, epochs: 15, seed: 1 },
