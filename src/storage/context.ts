@@ -170,8 +170,8 @@ export function endStep(walk: number): void {
 }
 
 /**
- * Runs `body` in a frame of its own and gives back all that was made in it but the storages of its result, which move to
- * the frame around it.
+ * Runs `body` in a frame of its own and gives back all that was made in it but the storages of its result, which become
+ * ordinary arrays: what leaves a frame is mostly read, and then belongs to the garbage collector.
  */
 export function inFrame<Result>(name: string, body: () => Result, storagesOf: (result: Result) => Storage[]): Result {
   const context = active;
@@ -182,7 +182,7 @@ export function inFrame<Result>(name: string, body: () => Result, storagesOf: (r
   try {
     result = refusePromise(body(), name);
     context.frame = parent;
-    for (const storage of storagesOf(result)) if (belongsTo(storage, frame)) moveToOpenRegion(storage);
+    for (const storage of storagesOf(result)) if (belongsTo(storage, frame)) storage.moveToHost();
   } finally {
     context.frame = parent;
     if (frame.open !== null) frame.closed.push(frame.open);
@@ -195,18 +195,6 @@ function belongsTo(storage: Storage, frame: Frame): boolean {
   const { region } = storage;
   if (storage.host !== null) return false;
   return region === frame.open || frame.closed.includes(region) || frame.rolled.some((r) => r.deref() === region);
-}
-
-function moveToOpenRegion(storage: Storage): void {
-  const from = storage.address;
-  const region = allocateAddress(storage.size);
-  heap.floats.copyWithin(region.lastAddress, from, from + storage.size);
-  storage.address = region.lastAddress;
-  storage.region = region;
-  if (region.isOverflow) {
-    noteOverflow(storage);
-    settle();
-  }
 }
 
 function refusePromise<Result>(result: Result, name: string): Result {

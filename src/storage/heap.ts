@@ -20,6 +20,8 @@ const pageElements = 65536 / 4;
 /** Addresses stay below 4 GiB less one page, so that the end of a span is still a 32-bit number of bytes. */
 const wasmMaximum = 65535 * pageElements;
 const initialPages = 64;
+/** Elements behind every span that may be read (a kernel's last vector), never written. */
+const slack = 16;
 
 /** What results carry with them: which kernels computed them. */
 export type KernelSet = 'wasm-simd' | 'reference' | 'reference-float64';
@@ -71,7 +73,7 @@ export class Heap implements Memory {
       this.grow = (elements) => {
         const old = this.floats;
         try {
-          view(Math.min(this.maximum, Math.max(elements, 1.5 * old.length)));
+          view(Math.min(this.maximum + slack, Math.max(elements, Math.ceil(1.5 * old.length))));
         } catch {
           return false;
         }
@@ -85,7 +87,11 @@ export class Heap implements Memory {
 
   /** The address of `size` elements, not cleared; 0 where the memory is full. `urgent` may use the last eighth. */
   allocate(size: number, urgent = false): number {
-    return this.spans.allocate(size, urgent ? this.maximum : this.limit, (end) => end <= this.floats.length || this.grow(end));
+    return this.spans.allocate(
+      size,
+      urgent ? this.maximum : this.limit,
+      (end) => end + slack <= this.floats.length || this.grow(end + slack),
+    );
   }
 
   free(address: number, size: number): void {

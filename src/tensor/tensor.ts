@@ -60,7 +60,8 @@ export class Tensor {
 
   /** A copy of the numbers, row-major. */
   toFloat32Array(): Float32Array {
-    return Float32Array.from(numbersOf(this));
+    const numbers = numbersOf(this);
+    return numbers instanceof Float32Array ? numbers : new Float32Array(numbers);
   }
 
   /** A copy of the numbers as nested arrays; a scalar gives a number. */

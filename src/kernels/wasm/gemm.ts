@@ -61,10 +61,18 @@ function horizontalSums(code: Code, [a, b, c, d]: FourVectors): V128 {
   return f32x4.add(v128.shuffle32(low, high, [0, 1, 4, 5]), v128.shuffle32(low, high, [2, 3, 6, 7]));
 }
 
-/** Eight accumulators over k, then accumulate, bias and relu as the flags say, then 2 x 16 floats of C. */
-function defineTile(module: WasmModule): Callable {
-  const parameters = { a: 'i32', b: 'i32', c: 'i32', cRow: 'i32', k: 'i32', flags: 'i32', bias: 'i32' } as const;
-  return module.define('tile', parameters, ({ a, b, c, cRow, k, flags, bias }, code) => {
+/**
+ * Eight accumulators over k, then accumulate, bias and relu as the flags say, then 2 x 16 floats of C. The two rows of A
+ * come packed, interleaved; or direct, where they stand, `second` bytes apart and k contiguous: a product with so few
+ * columns that a packed row would be read only once.
+ */
+function defineTile(module: WasmModule, form: 'packed' | 'direct'): Callable {
+  const parameters = {
+    ...({ a: 'i32', second: 'i32', b: 'i32', c: 'i32', cRow: 'i32', k: 'i32', flags: 'i32', bias: 'i32' } as const),
+  };
+  const name = form === 'packed' ? 'tile' : 'tileDirect';
+  return module.define(name, parameters, ({ a, second: step, b, c, cRow, k, flags, bias }, code) => {
+    const other = code.local(i32.add(a, step));
     const sums = Array.from({ length: 8 }, () => code.local(zero));
     const end = code.local(i32.add(b, i32.shl(k, 6)));
     const columns = Array.from({ length: 4 }, () => code.local(zero));
@@ -73,15 +81,15 @@ function defineTile(module: WasmModule): Callable {
       columns.forEach((column, j) => {
         code.set(column, v128.load(b, 16 * j));
       });
-      row.forEach((value, i) => {
-        code.set(value, v128.load32Splat(a, 4 * i));
-      });
+      code.set(row[0]!, v128.load32Splat(a));
+      code.set(row[1]!, form === 'packed' ? v128.load32Splat(a, 4) : v128.load32Splat(other));
       for (let i = 0; i < 2; i++)
         for (let j = 0; j < 4; j++) {
           const sum = sums[4 * i + j]!;
           code.set(sum, f32x4.add(sum, f32x4.mul(row[i]!, columns[j]!)));
         }
-      code.advance(a, 4 * tileRows);
+      code.advance(a, form === 'packed' ? 4 * tileRows : 4);
+      if (form === 'direct') code.advance(other, 4);
     });
     const second = code.local(i32.add(c, cRow));
     const place = (index: number): [I32, number] => [index < 4 ? c : second, 16 * (index % 4)];
@@ -171,6 +179,20 @@ function definePackB(module: WasmModule): Callable {
     code.if(i32.and(i32.eq(columns, tileColumns), i32.eq(column, 4)), () => {
       code.for(out, out, end, 64, () => {
         for (let v = 0; v < 4; v++) code.store(out, v128.load(b, 16 * v), 16 * v);
+        code.advance(b, row);
+      });
+      code.return();
+    });
+    code.if(i32.eq(column, 4), () => {
+      // Fewer than 16 columns: whole vectors all the same. What is read behind the last column (at most 12 bytes, which the
+      // heap keeps readable) ends in columns of the tile that nobody copies.
+      code.for(out, out, end, 64, () => {
+        for (let v = 0; v < 4; v++)
+          code.if(
+            i32.gtU(columns, 4 * v),
+            () => code.store(out, v128.load(b, 16 * v), 16 * v),
+            () => code.store(out, zero, 16 * v),
+          );
         code.advance(b, row);
       });
       code.return();
@@ -302,7 +324,10 @@ function defineDot(module: WasmModule): Callable {
   });
 }
 
-/** out[j] = sum_p x[p] rows[p, j]: rows of B scaled and added, a strip of columns at a time; strides in bytes. */
+/**
+ * out[j] = sum_p x[p] rows[p, j]: eight rows of B at a time, scaled and added to out, so that memory is read in eight
+ * streams from front to back. Strides in bytes.
+ */
 function defineAxpy(module: WasmModule): Callable {
   const parameters = {
     ...({ x: 'i32', xStep: 'i32', rows: 'i32', rowStep: 'i32', out: 'i32', n: 'i32', k: 'i32' } as const),
@@ -310,48 +335,56 @@ function defineAxpy(module: WasmModule): Callable {
   };
   return module.define('axpy', parameters, (args, code) => {
     const { x, xStep, rows, rowStep, out, n, k, flags, bias } = args;
-    const p = code.local(0);
-    const xAt = code.local(0);
+    const j = code.local(0);
+    const width = code.local(bytes(n));
+    const whole = code.local(i32.and(width, -16));
+    const at = code.local(0);
     const row = code.local(0);
-    const scale = code.local(zero);
-    const sums = Array.from({ length: 6 }, () => code.local(zero));
-    const value = code.local(f32.const(0));
-    const nextStrip = (columns: number) => {
-      code.advance(rows, 4 * columns);
-      code.advance(out, 4 * columns);
-      code.advance(bias, 4 * columns);
-      code.advance(n, -columns);
-    };
-    const overRows = (body: () => void) => {
-      code.set(xAt, x);
-      code.set(row, rows);
-      code.for(p, 0, k, 1, () => {
-        body();
-        code.advance(xAt, xStep);
-        code.advance(row, rowStep);
-      });
-    };
-    // Six vectors a strip: with the splat and the loads in flight they fit the registers.
-    for (const vectors of [6, 1])
-      code.while(i32.geS(n, 4 * vectors), () => {
-        const strip = sums.slice(0, vectors);
-        for (const sum of strip) code.set(sum, zero);
-        overRows(() => {
-          code.set(scale, v128.load32Splat(xAt));
-          strip.forEach((sum, v) => {
-            code.set(sum, f32x4.add(sum, f32x4.mul(scale, v128.load(row, 16 * v))));
+    const sum = code.local(zero);
+    const single = code.local(f32.const(0));
+    code.if(i32.eqz(isSet(flags, accumulateFlag)), () => {
+      code.if(
+        isSet(flags, biasFlag),
+        () => code.copyBytes(out, bias, width),
+        () => code.fillBytes(out, 0, width),
+      );
+    });
+    for (const count of [8, 1]) {
+      const scales = Array.from({ length: count }, () => code.local(zero));
+      code.while(i32.geS(k, count), () => {
+        for (const scale of scales) {
+          code.set(scale, v128.load32Splat(x));
+          code.advance(x, xStep);
+        }
+        code.for(j, 0, whole, 16, () => {
+          code.set(at, i32.add(out, j));
+          code.set(row, i32.add(rows, j));
+          code.set(sum, v128.load(at));
+          scales.forEach((scale, p) => {
+            code.set(sum, f32x4.add(sum, f32x4.mul(scale, v128.load(row))));
+            if (p < count - 1) code.advance(row, rowStep);
           });
+          code.store(at, sum);
         });
-        strip.forEach((sum, v) => {
-          finishVector(code, sum, i32.add(out, 16 * v), i32.add(bias, 16 * v), flags);
+        code.for(j, whole, width, 4, () => {
+          code.set(at, i32.add(out, j));
+          code.set(row, i32.add(rows, j));
+          code.set(single, f32.load(at));
+          scales.forEach((scale, p) => {
+            code.set(single, f32.add(single, f32.mul(f32x4.extractLane(scale, 0), f32.load(row))));
+            if (p < count - 1) code.advance(row, rowStep);
+          });
+          code.store(at, single);
         });
-        nextStrip(4 * vectors);
+        code.advance(rows, i32.mul(rowStep, count));
+        code.advance(k, -count);
       });
-    code.while(i32.gtS(n, 0), () => {
-      code.set(value, f32.const(0));
-      overRows(() => code.set(value, f32.add(value, f32.mul(f32.load(xAt), f32.load(row)))));
-      finishFloat(code, value, out, bias, flags);
-      nextStrip(1);
+    }
+    code.if(isSet(flags, reluFlag), () => {
+      code.for(j, 0, width, 4, () => {
+        code.set(at, i32.add(out, j));
+        code.store(at, f32.max(f32.load(at), f32.const(0)));
+      });
     });
   });
 }
@@ -394,7 +427,8 @@ function defineRankOne(module: WasmModule): Callable {
 
 /** The door: picks the kernel by shape, then walks the blocks. Turns all strides and addresses into bytes first. */
 function defineGemm(module: WasmModule, environment: Environment): void {
-  const tile = defineTile(module);
+  const tile = defineTile(module, 'packed');
+  const tileDirect = defineTile(module, 'direct');
   const edge = defineEdge(module);
   const packA = definePackA(module);
   const packB = definePackB(module);
@@ -434,7 +468,10 @@ function defineGemm(module: WasmModule, environment: Environment): void {
     const [jBlock, pBlock, iBlock] = [code.local(0), code.local(0), code.local(0)];
     const [columns, depth, rows] = [code.local(0), code.local(0), code.local(0)];
     const [j, i, width, height] = [code.local(0), code.local(0), code.local(0), code.local(0)];
+    const [place, placeRow, tileFlags] = [code.local(0), code.local(0), code.local(0)];
     const [flags, panel, strip, target] = [code.local(0), code.local(0), code.local(0), code.local(0)];
+    // With a single panel of columns each row of A is read once: packing it first would cost more than it gives.
+    const direct = code.local(i32.and(i32.leU(n, tileColumns), i32.eq(aColumn, 4)));
     code.for(jBlock, 0, n, blockColumns, () => {
       code.set(columns, i32.min(i32.sub(n, jBlock), i32.const(blockColumns)));
       code.set(pBlock, 0);
@@ -457,15 +494,13 @@ function defineGemm(module: WasmModule, environment: Environment): void {
         });
         code.for(iBlock, 0, m, blockRows, () => {
           code.set(rows, i32.min(i32.sub(m, iBlock), i32.const(blockRows)));
-          code.for(i, 0, rows, tileRows, () => {
-            code.call(
-              packA,
-              i32.add(a, i32.add(i32.mul(i32.add(iBlock, i), aRow), i32.mul(pBlock, aColumn))),
-              select(i32.gtS(i32.sub(rows, i), 1), aRow, i32.const(0)),
-              aColumn,
-              i32.add(packedA, i32.mul(bytes(i), depth)),
-              depth,
-            );
+          const rowOfA = i32.add(a, i32.add(i32.mul(i32.add(iBlock, i), aRow), i32.mul(pBlock, aColumn)));
+          const hasSecond = i32.gtU(i32.sub(rows, i), 1);
+          code.if(i32.eqz(direct), () => {
+            code.for(i, 0, rows, tileRows, () => {
+              const packed = i32.add(packedA, i32.mul(bytes(i), depth));
+              code.call(packA, rowOfA, select(hasSecond, aRow, i32.const(0)), aColumn, packed, depth);
+            });
           });
           code.for(j, 0, columns, tileColumns, () => {
             code.set(width, i32.min(i32.sub(columns, j), i32.const(tileColumns)));
@@ -474,15 +509,22 @@ function defineGemm(module: WasmModule, environment: Environment): void {
             code.set(target, i32.add(c, i32.add(i32.mul(iBlock, cRow), bytes(i32.add(jBlock, j)))));
             code.for(i, 0, rows, tileRows, () => {
               code.set(height, i32.min(i32.sub(rows, i), i32.const(tileRows)));
-              const panelA = i32.add(packedA, i32.mul(bytes(i), depth));
+              const whole = i32.and(i32.eq(width, tileColumns), i32.eq(height, tileRows));
+              code.set(place, select(whole, target, i32.const(edgeTile)));
+              code.set(placeRow, select(whole, cRow, i32.const(4 * tileColumns)));
+              code.set(tileFlags, select(whole, flags, i32.const(0)));
               code.if(
-                i32.and(i32.eq(width, tileColumns), i32.eq(height, tileRows)),
-                () => code.call(tile, panelA, panel, target, cRow, depth, flags, strip),
+                direct,
                 () => {
-                  code.call(tile, panelA, panel, edgeTile, 4 * tileColumns, depth, 0, 0);
-                  code.call(edge, edgeTile, target, cRow, height, width, flags, strip);
+                  const step = select(hasSecond, aRow, i32.const(0));
+                  code.call(tileDirect, rowOfA, step, panel, place, placeRow, depth, tileFlags, strip);
+                },
+                () => {
+                  const packed = i32.add(packedA, i32.mul(bytes(i), depth));
+                  code.call(tile, packed, 0, panel, place, placeRow, depth, tileFlags, strip);
                 },
               );
+              code.if(i32.eqz(whole), () => code.call(edge, edgeTile, target, cRow, height, width, flags, strip));
               code.advance(target, i32.shl(cRow, 1));
             });
           });
