@@ -10,8 +10,8 @@ import { type IdxArray, readIdx } from '../../src/index.ts';
 import { CLASSES, type DataSet, type LabelledImages } from './images.ts';
 import { UserError } from './user-error.ts';
 
-/** Images of more pixels a side than this would make models that do not fit into memory. */
-const LONGEST_SIDE = 256;
+/** With more pixels a side than this, a step of the models takes GBs. */
+const LONGEST_SIDE = 128;
 
 /** Both the published names and those that some copies carry, each also with .gz. */
 const FILE_NAMES = {

@@ -40,8 +40,8 @@ Trains an MLP and a small convolutional network and reports their accuracy on he
 const OPTION_NAMES = ['data', 'model', 'epochs', 'batch', 'lr', 'seed', 'json'] as const;
 type OptionName = (typeof OPTION_NAMES)[number];
 
-/** Activations of a step of the convolutional network at this size fill about half a GB. */
-const LARGEST_BATCH = 4096;
+/** A step of the convolutional network at this size takes about 600 MB. */
+const LARGEST_BATCH = 1024;
 const MOST_EPOCHS = 100_000;
 
 /** The command that the arguments (those after the program's name) spell. */

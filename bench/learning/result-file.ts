@@ -65,7 +65,7 @@ function codeOf(error: unknown): string {
 /** What the system says, as the end of a sentence. */
 function reason(error: unknown): string {
   const code = codeOf(error);
-  if (code === 'ENOENT') return 'the folder it should go to does not exist';
+  if (code === 'ENOENT') return 'its folder does not exist or takes no files';
   if (code === 'ENOTDIR') return 'part of the path is a file, expected a folder';
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') return 'it may not be written there';
   return `it cannot be written (${code})`;

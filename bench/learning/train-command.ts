@@ -3,12 +3,13 @@
 import { Generator, kernelSet } from '../../src/index.ts';
 import { drawDigits } from './digits.ts';
 import { loadIdxFolder } from './idx-folder.ts';
-import type { DataSet } from './images.ts';
-import { MODELS } from './models.ts';
+import type { DataSet, LabelledImages } from './images.ts';
+import { MODELS, type ModelName } from './models.ts';
 import type { TrainingOptions } from './options.ts';
 import { createProgress } from './progress.ts';
 import { checkWritable, writeJson } from './result-file.ts';
 import { type Run, trainAndTest } from './training.ts';
+import { UserError } from './user-error.ts';
 
 /** The embedded data set is one and the same whatever --seed says, so that its accuracies can be compared. */
 const EMBEDDED = { name: 'embedded digits', train: { count: 20_000, seed: 1 }, test: { count: 4_000, seed: 2 } };
@@ -17,6 +18,7 @@ export async function runTraining(options: TrainingOptions, output: NodeJS.Write
   const target = options.json === null ? null : checkWritable(options.json);
   const data = options.data === null ? embeddedDigits() : await loadIdxFolder(options.data);
   const { train, test } = data;
+  for (const model of options.models) checkSize(model, train);
   output.write(
     `${data.name}: ${train.count} training and ${test.count} test images of ${train.height} x ${train.width} pixels\n`,
   );
@@ -31,6 +33,16 @@ export async function runTraining(options: TrainingOptions, output: NodeJS.Write
   if (target !== null) {
     const made = { date: new Date().toISOString(), node: process.versions.node, kernels: kernelSet() };
     writeJson(target, { data: data.name, ...made, runs });
+  }
+}
+
+/** Before any training: the first model is not to be trained for a minute only for the second to be refused. */
+export function checkSize(model: ModelName, { height, width }: LabelledImages): void {
+  const { smallestSide } = MODELS[model];
+  if (height < smallestSide || width < smallestSide) {
+    throw new UserError(
+      `--model ${model} needs images of ${smallestSide} x ${smallestSide} pixels or more, but they have ${height} x ${width}.`,
+    );
   }
 }
 

@@ -44,7 +44,7 @@ export interface Run {
 }
 
 /** Images that are tested together: few enough for the memory, enough for speed. */
-const TEST_BATCH = 250;
+const TEST_BATCH = 100;
 
 /** Trains a new model on data.train and tests it on data.test. The same settings give the same bits. */
 export function trainAndTest(data: DataSet, settings: TrainingSettings, progress: Progress): Run {

@@ -27,6 +27,10 @@ function defineSgd(module: WasmModule): void {
     const [rate, decay] = [splat(lr), splat(weightDecay)];
 
     code.if(f32.eq(momentum, 0), () => {
+      code.if(f32.eq(weightDecay, 0), () => {
+        sweep(code, n, [w, g], ({ load, store }) => store(w, sub(load(w), mul(rate, load(g)))), 4);
+        code.return();
+      });
       const step = ({ load, store }: Lanes) => {
         const weight = load(w);
         store(w, sub(weight, mul(rate, add(load(g), mul(decay, weight)))));
