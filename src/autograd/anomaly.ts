@@ -5,17 +5,26 @@ import { numbersOf, type Tensor } from '../tensor/tensor.ts';
 
 /** The line of the program that called into the library. */
 export function whereCalled(): string {
-  const frames = (new Error().stack ?? '').split('\n').slice(1);
+  const frames = callStack();
   const own = ownFile(frames[0] ?? '');
-  const outside = frames.find((frame) => ownFile(frame) !== own);
+  const outside = frames.find((frame) => ![own, null].includes(ownFile(frame)));
   return (outside ?? frames.at(-1) ?? 'an unknown place').trim().replace(/^at /, '');
 }
 
-/** The folder of the library that a stack frame points into: frames of one build share it. */
-function ownFile(frame: string): string {
-  const path =
-    /(?:\(|at )?((?:file:\/\/|https?:\/\/|\/|[A-Za-z]:\\)[^()]*?)(?::\d+)*\)?$/.exec(frame.trim())?.[1] ?? frame;
-  return path.replace(/[\\/](autograd|ops|nn|optim|tensor)[\\/][^\\/]*$/, '');
+/** All of it: nested layers are deeper than the ten frames that V8 keeps unless told otherwise. */
+function callStack(): string[] {
+  const settings = Error as { stackTraceLimit?: number };
+  const before = settings.stackTraceLimit;
+  if (before !== undefined) settings.stackTraceLimit = Infinity;
+  const { stack = '' } = new Error();
+  if (before !== undefined) settings.stackTraceLimit = before;
+  return stack.split('\n').slice(1);
+}
+
+/** The folder of the library that a stack frame points into: frames of one build share it. null: no file (Array.map). */
+function ownFile(frame: string): string | null {
+  const path = /(?:\(|at )?((?:file:\/\/|https?:\/\/|\/|[A-Za-z]:\\)[^()]*?)(?::\d+)*\)?$/.exec(frame.trim())?.[1];
+  return path === undefined ? null : path.replace(/[\\/](autograd|ops|nn|optim|tensor)[\\/][^\\/]*$/, '');
 }
 
 /** Throws if `output` holds a NaN or infinity although the operands are finite. */

@@ -8,7 +8,7 @@
  * The sum at a value is taken in the order in which its consumers are visited, which the graph alone decides, so the
  * bits are the same every run.
  */
-import { endStep } from '../storage/context.ts';
+import { endStep, settle, startWalk } from '../storage/context.ts';
 import { address, contiguous, wroteTo } from '../tensor/access.ts';
 import { constant, full } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
@@ -19,7 +19,8 @@ import { asGradient, receiveGradient, slopeToAddTo } from './inbox.ts';
 import { mode } from './modes.ts';
 import type { Node } from './node.ts';
 
-let walks = 0;
+/** Walks under way: a rule may differentiate something of its own, within the walk that called it. */
+let depth = 0;
 
 export interface Root {
   readonly output: Tensor;
@@ -32,19 +33,24 @@ export interface Root {
  *
  * @param targets only messages towards these nodes are sent, and they stay in their inboxes; null: all leaves
  * @param createGraph whether the messages are recorded, so that they can be differentiated in turn
+ * @returns the number of the walk, for `endWalk`
  */
-export function walk(roots: readonly Root[], targets: ReadonlySet<Node> | null, createGraph: boolean): void {
-  const id = ++walks;
+export function walk(roots: readonly Root[], targets: ReadonlySet<Node> | null, createGraph: boolean): number {
+  const id = startWalk();
   const order: Node[] = [];
   for (const root of roots) {
     const { node } = root.output;
     if (node === null) throw new Error(noHistory(root.output));
     if (node.reachedBy !== id) search(node, id, targets, order);
   }
-  const recording = mode.recording;
+  const { recording, within } = mode;
   mode.recording = createGraph;
+  depth++;
   try {
-    for (const { output, seed } of roots) receiveGradient(output.node!, seed ?? seedFor(output));
+    for (const { output, seed } of roots) {
+      const first = seedFor(output, seed);
+      if (output.node!.wantedBy === id) receiveGradient(output.node!, first);
+    }
     for (let i = order.length - 1; i >= 0; i--) {
       const node = order[i]!;
       if (node.slope === null && node.springs === null) continue;
@@ -52,10 +58,17 @@ export function walk(roots: readonly Root[], targets: ReadonlySet<Node> | null, 
       if (targets === null || !targets.has(node)) clear(node);
     }
   } finally {
+    depth--;
     mode.recording = recording;
+    mode.within = within;
     for (const node of order) if (targets === null || !targets.has(node)) clear(node);
   }
-  if (!createGraph && mode.depth === 0) endStep(id);
+  return id;
+}
+
+/** Gives back what the walk did not touch, unless it stands within something that may still need it. */
+export function endWalk(id: number): void {
+  if (depth === 0 && mode.depth === 0) endStep(id);
 }
 
 function clear(node: Node): void {
@@ -63,7 +76,13 @@ function clear(node: Node): void {
   node.springs = null;
 }
 
-function seedFor(output: Tensor): Tensor {
+function seedFor(output: Tensor, seed: Tensor | undefined): Tensor {
+  if (seed !== undefined) {
+    if (sameShape(seed.shape, output.shape)) return seed;
+    throw new Error(
+      `backward: a gradient of shape ${showShape(seed.shape)} does not fit an output of shape ${showShape(output.shape)}.`,
+    );
+  }
   if (output.size !== 1)
     throw new Error(
       `backward: the output has shape ${showShape(output.shape)}; gradients start from a single number. Take its sum() or ` +
@@ -107,7 +126,7 @@ function search(root: Node, id: number, targets: ReadonlySet<Node> | null, order
 }
 
 function reach(node: Node, id: number, targets: ReadonlySet<Node> | null): void {
-  if (node.givenBack) {
+  if (!node.region.alive) {
     stack.length = 0;
     throw new Error(
       `backward: the graph of this result (made by ${node.op?.name ?? 'a leaf'}) was given back. A graph lives until the second ` +
@@ -118,6 +137,7 @@ function reach(node: Node, id: number, targets: ReadonlySet<Node> | null): void 
   node.reachedBy = id;
   node.cursor = 0;
   node.region.touchedBy = id;
+  if (node.saved !== null) node.saved.storage.region.touchedBy = id;
   if (targets === null || targets.has(node)) node.wantedBy = id;
 }
 
@@ -127,6 +147,7 @@ function visit(node: Node, id: number): void {
   const g = asGradient(node);
   if (g === null) return;
   if (versionsRead(node) !== node.versions) throw new Error(overwritten(op, node));
+  if (mode.anomaly) mode.within = node.trace ?? 'an unknown place';
   const { inputs } = node;
   for (let i = 0; i < inputs.length; i++) {
     const target = inputs[i]!.node;
@@ -138,6 +159,7 @@ function visit(node: Node, id: number): void {
       const sum = slopeToAddTo(target, inputs[i]!.layout.shape);
       raw(node, dense, address(sum), adds, i);
       if (adds === 1) wroteTo(sum);
+      settle();
     } else {
       const { gradient } = op;
       if ('because' in gradient) continue;
@@ -147,8 +169,8 @@ function visit(node: Node, id: number): void {
       if (!sameShape(message.shape, inputs[i]!.shape)) throw new Error(wrongShape(op, i, message, inputs[i]!));
       receiveGradient(target, message);
     }
-    if (mode.anomaly && target.slope !== null)
-      checkFinite(`the gradient of ${op.name}`, [g], target.slope, node.trace ?? 'an unknown place');
+    if (mode.within !== null && target.slope !== null)
+      checkFinite(`the gradient of ${op.name}`, [g, ...inputs], target.slope, mode.within);
   }
 }
 

@@ -4,7 +4,7 @@
  * Everything inside `inFloat64` runs on a heap of doubles through the reference kernels, where central differences are
  * good to about ten digits; float32 would leave three.
  */
-import { Context } from '../storage/context.ts';
+import { inFrame } from '../storage/context.ts';
 import { withHeap } from '../storage/dispatch.ts';
 import { Heap } from '../storage/heap.ts';
 import { tensor } from '../tensor/create.ts';
@@ -17,7 +17,7 @@ let doubles: Heap | null = null;
 /** Runs `body` in double precision: tensors made inside hold float64, and must not leave it. */
 export function inFloat64<Result>(body: () => Result): Result {
   doubles ??= new Heap('reference-float64');
-  return withHeap(doubles, () => new Context().run(body));
+  return withHeap(doubles, () => inFrame('inFloat64', body, () => []));
 }
 
 export interface GradientCheck {

@@ -167,13 +167,22 @@ export function apply(op: AnyOp, inputs: readonly Tensor[], attributes: unknown)
     mode.recording = before;
   }
   if (node !== null) {
+    if (output.node !== null)
+      throw new Error(
+        `${op.name}: its forward returned a tensor that has a history of its own (an input, say). An op returns a new tensor: ` +
+          'clone() what it was given.',
+      );
     node.output = output;
     output.node = node;
     node.versions = versionsRead(node);
-    if (mode.anomaly) node.trace = whereCalled();
   }
   settle();
-  if (mode.anomaly) checkFinite(op.name, inputs, output, node?.trace ?? whereCalled());
+  if (mode.anomaly) {
+    // What a rule computes on its way is the rule's affair: the walk checks what it sends.
+    const trace = mode.within ?? whereCalled();
+    if (node !== null) node.trace = trace;
+    if (mode.within === null) checkFinite(op.name, inputs, output, trace);
+  }
   return output;
 }
 

@@ -12,7 +12,6 @@
  * alone costs what plain backpropagation costs. Messages are summed in the fixed order of the consumers, so the bits
  * are the same every time.
  */
-import { currentRegion } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous, packed, writeAddress, wroteTo } from '../tensor/access.ts';
 import { constant } from '../tensor/create.ts';
@@ -35,9 +34,6 @@ export class Springs {
     this.pull = pull;
   }
 }
-
-/** Where a message may arrive. */
-type Inbox = Pick<Node, 'op' | 'slope' | 'ownsSlope' | 'springs'>;
 
 /** Adds a gradient. With recording on (derivatives of derivatives) the sum is recorded too. */
 export function receiveGradient(inbox: Node, g: Tensor): void {
@@ -73,7 +69,12 @@ export function slopeToAddTo(inbox: Node, shape: readonly number[]): Tensor {
 function setSlope(inbox: Node, slope: Tensor, own: boolean): void {
   inbox.slope = slope;
   inbox.ownsSlope = own;
-  if (inbox.op === null) currentRegion().addDependent(inbox);
+  outlive(inbox, slope);
+}
+
+/** What arrives at a leaf outlives its region: the leaf is told when that goes. */
+function outlive(inbox: Node, message: Tensor): void {
+  if (inbox.op === null) message.storage.region.addDependent(inbox);
 }
 
 /** The slope so far as something that may be changed in place: a copy, if others look at the same numbers. */
@@ -85,7 +86,7 @@ function ownSlope(inbox: Node, slope: Tensor): Tensor {
 }
 
 /** Adds a target: displacement d, of the value's shape, with precision p. */
-export function receiveSpring(inbox: Inbox, d: Tensor, precision: Tensor | number): void {
+export function receiveSpring(inbox: Node, d: Tensor, precision: Tensor | number): void {
   const p = typeof precision === 'number' ? constant(precision) : precision;
   if (numbersOf(p).some((x) => !(x >= 0 && x < Infinity)))
     throw new Error('target: a precision is a finite number of at least 0; it says how firmly the target is meant.');
@@ -100,10 +101,12 @@ export function receiveSpring(inbox: Inbox, d: Tensor, precision: Tensor | numbe
     springs.precision = arithmetic.add(springs.precision, p);
     springs.pull = arithmetic.add(springs.pull, pull);
   }
+  outlive(inbox, inbox.springs!.precision);
+  outlive(inbox, inbox.springs!.pull);
 }
 
 /** All messages read as one gradient, g - r; null if none came. */
-export function asGradient(inbox: Inbox): Tensor | null {
+export function asGradient(inbox: Node): Tensor | null {
   const { slope, springs } = inbox;
   if (springs === null) return slope;
   return slope === null ? arithmetic.neg(springs.pull) : arithmetic.sub(slope, springs.pull);
@@ -113,7 +116,7 @@ export function asGradient(inbox: Inbox): Tensor | null {
  * The displacement that the messages ask for of a value of stiffness rho >= 0, (r - g) / (rho + p). Where both are 0 and
  * g is not, no step is the right one: an error that asks for a step size.
  */
-export function asStep(inbox: Inbox, rho: number): Tensor | null {
+export function asStep(inbox: Node, rho: number): Tensor | null {
   const gradient = asGradient(inbox);
   if (gradient === null) return null;
   const { springs } = inbox;

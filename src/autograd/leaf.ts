@@ -6,7 +6,7 @@ import { buffer } from '../tensor/create.ts';
 import { contiguousLayout, sameShape, showShape } from '../tensor/layout.ts';
 import { setHistoryPrinter } from '../tensor/print.ts';
 import { numbersOf, Tensor } from '../tensor/tensor.ts';
-import { walk } from './backward.ts';
+import { endWalk, walk } from './backward.ts';
 import { asGradient } from './inbox.ts';
 import { makeLeaf } from './node.ts';
 
@@ -71,11 +71,7 @@ Tensor.prototype.requiresGrad_ = function (on = true) {
 };
 
 Tensor.prototype.backward = function (gradient) {
-  if (gradient !== undefined && !sameShape(gradient.shape, this.shape))
-    throw new Error(
-      `backward: a gradient of shape ${showShape(gradient.shape)} does not fit an output of shape ${showShape(this.shape)}.`,
-    );
-  walk([{ output: this, seed: gradient }], null, false);
+  endWalk(walk([{ output: this, seed: gradient }], null, false));
 };
 
 Tensor.prototype.detach = function () {

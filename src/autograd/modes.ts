@@ -10,6 +10,8 @@ export const mode = {
   recording: true,
   /** Whether ops check their results for NaN and infinity, and remember where they were called. */
   anomaly: false,
+  /** Under detectAnomaly, where the op was called whose gradient is being computed; null outside of rules. */
+  within: null as string | null,
   /** Depth of transforms (grad of grad): inside one, gradients are recorded too. */
   depth: 0,
 };

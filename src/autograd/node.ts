@@ -31,7 +31,6 @@ interface NodeFields extends Dependent {
   versions: number;
   /** The region that was open when it was made: the node goes when the region goes. */
   readonly region: Region;
-  givenBack: boolean;
 
   /** The inbox (inbox.ts): g of the messages so far, null if none came; whether its storage may be added to in place. */
   slope: Tensor | null;
@@ -55,7 +54,6 @@ export class Node implements NodeFields {
   saved: Tensor | null;
   versions: number;
   readonly region: Region;
-  givenBack: boolean;
   slope: Tensor | null;
   ownsSlope: boolean;
   springs: Springs | null;
@@ -72,7 +70,6 @@ export class Node implements NodeFields {
     this.saved = null;
     this.versions = 0;
     this.region = region;
-    this.givenBack = false;
     this.slope = null;
     this.ownsSlope = false;
     this.springs = null;
@@ -82,15 +79,15 @@ export class Node implements NodeFields {
     this.trace = null;
   }
 
-  /** Its region goes: a node lets go of its graph; a leaf moves a gradient that lives there to memory of its own. */
+  /** Its region goes: a node lets go of its graph; a leaf moves messages that live there to memory of their own. */
   regionGoes(region: Region): void {
     if (this.op === null) {
-      if (this.slope?.storage.region === region) makePermanent(this.slope.storage);
+      for (const kept of [this.slope, this.springs?.precision, this.springs?.pull])
+        if (kept?.storage.region === region) makePermanent(kept.storage);
       return;
     }
     this.inputs = [];
     this.saved = null;
-    this.givenBack = true;
   }
 }
 
@@ -98,7 +95,7 @@ export class Node implements NodeFields {
 export function record(op: AnyOp, inputs: readonly Tensor[], attributes: unknown, output: Tensor): Node {
   const region = currentRegion();
   const node = new Node(op, inputs, attributes, output, region);
-  region.addDependent(node);
+  region.addNode(node);
   return node;
 }
 

@@ -1,10 +1,11 @@
 /**
  * Derivatives as functions of functions. Nothing is left behind in any `.grad`.
  */
+import { packed } from '../tensor/access.ts';
 import { zeros } from '../tensor/create.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { arithmetic } from './arithmetic.ts';
-import { type Root, walk } from './backward.ts';
+import { endWalk, type Root, walk } from './backward.ts';
 import { mode, withRecording } from './modes.ts';
 import { makeLeaf, type Node } from './node.ts';
 
@@ -36,13 +37,23 @@ export function gradients(
   });
   const kept = nodes.map((node) => ({ node, slope: node.slope, ownsSlope: node.ownsSlope, springs: node.springs }));
   for (const node of nodes) node.slope = node.springs = null;
+  let found: (Tensor | null)[];
+  let id: number;
   try {
     const root: Root = { output, seed };
-    walk([root], new Set(nodes), createGraph);
-    return nodes.map((node) => node.slope);
+    id = walk([root], new Set(nodes), createGraph);
+    found = nodes.map(takeSlope);
   } finally {
     for (const { node, slope, ownsSlope, springs } of kept) Object.assign(node, { slope, ownsSlope, springs });
   }
+  // Not before every leaf has its own .grad back: it moves out of a region that goes.
+  if (!createGraph) endWalk(id);
+  return found;
+}
+
+/** The gradient that arrived, as a tensor of its own: it may be one that others look at too, a constant even. */
+function takeSlope({ slope, ownsSlope }: Node): Tensor | null {
+  return slope === null || ownsSlope || slope.node !== null ? slope : packed(slope);
 }
 
 /** Tensors that a function may take: one, or several as its arguments. */

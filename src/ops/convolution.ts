@@ -10,7 +10,7 @@ import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
 import { showShape } from '../tensor/layout.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 import { sum } from './sum.ts';
 
 /** All sizes of one convolution. */
@@ -156,14 +156,14 @@ export interface ConvolutionOptions {
   readonly groups?: number;
 }
 
-/** Checks a pair of whole numbers of at least `least`. */
+/** Checks a pair of whole numbers of at least `least`. The pair is a copy: graphs keep it. */
 export function toPair(op: string, name: string, value: Pair, least: number): readonly [number, number] {
-  const pair = typeof value === 'number' ? ([value, value] as const) : value;
+  const pair = Array.isArray(value) ? value.slice() : [value, value];
   if (pair.length !== 2 || !pair.every((x) => Number.isInteger(x) && x >= least))
     throw new Error(
       `${op}: ${name} is a whole number of at least ${least}, or two of them, not ${JSON.stringify(value)}.`,
     );
-  return pair;
+  return pair as [number, number];
 }
 
 /** How many windows fit along an axis. */
@@ -183,6 +183,9 @@ export function conv2d(
   bias: Tensor | null | undefined = undefined,
   { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvolutionOptions = {},
 ): Tensor {
+  checkTensor('conv2d', x);
+  checkTensor('conv2d', weight);
+  if (bias) checkTensor('conv2d', bias);
   const shapes = `image ${showShape(x.shape)}, weight ${showShape(weight.shape)}`;
   if (x.ndim !== 4 || weight.ndim !== 4)
     throw new Error(`conv2d: ${shapes}: images are [N, C, H, W], weights [O, C / groups, kh, kw].`);

@@ -7,7 +7,7 @@ import type { Draw } from '../autograd/samples.ts';
 import type { SlopeName, UnaryName } from '../kernels/table.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateLike, contiguous } from '../tensor/access.ts';
-import { zeros } from '../tensor/create.ts';
+import { asTensor, zeros } from '../tensor/create.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { add, div, eq, ge, gt, le, lt, minimum, mul, sub, where, zip } from './binary.ts';
 import { sumTo } from './sum.ts';
@@ -262,7 +262,8 @@ const clampOp = elementwise<{ min: number; max: number }>('clamp', 'clamp', {
 });
 /** x held between min and max (either may be left out: undefined). The derivative is 1 at the bounds, 0 outside. */
 export function clamp(x: Operand, min = -Infinity, max = Infinity): Tensor {
-  if (!(min <= max)) throw new Error(`clamp: min ${min} is not below max ${max}.`);
+  if (typeof min !== 'number' || typeof max !== 'number' || !(min <= max))
+    throw new Error(`clamp: min and max are numbers, the smaller first; ${min} and ${max} are not.`);
   return clampOp(x, { min, max });
 }
 
@@ -283,9 +284,9 @@ const powTensor: Op<[Tensor, Tensor], undefined> = defineOp({
     // d/db b^e = e b^(e - 1), which is 0 for e = 0 whatever the base.
     ({ inputs: [base, exponent] }, g) =>
       sumTo(mul(g, where(eq(exponent, 0), 0, mul(exponent, powTensor(base, sub(exponent, 1))))), base.shape),
-    // d/de b^e = b^e log b, and 0 for a base of 0 (where b^e is constant for every e > 0).
+    // d/de b^e = b^e log b, and 0 for a base of 0 with e >= 0 (where 0^e is 0 for every e > 0).
     ({ inputs: [base, exponent], output }, g) =>
-      sumTo(mul(g, mul(output, log(where(eq(base, 0), 1, base)))), exponent.shape),
+      sumTo(mul(g, mul(output, log(where(mul(eq(base, 0), ge(exponent, 0)), 1, base)))), exponent.shape),
   ],
   samples: (draw) => [
     { inputs: [draw.uniform([3, 4], 0.3, 2), draw.normal([3, 4])], attributes: undefined },
@@ -294,6 +295,7 @@ const powTensor: Op<[Tensor, Tensor], undefined> = defineOp({
 });
 /** base ** exponent, elementwise; either may be a number. */
 export function pow(base: Operand, exponent: Operand): Tensor {
-  if (typeof exponent !== 'number') return powTensor(base, exponent);
-  return exponent === 2 ? square(base) : powScalar(base, { exponent });
+  const x = asTensor('pow', base);
+  if (typeof exponent !== 'number') return powTensor(x, exponent);
+  return exponent === 2 ? square(x) : powScalar(x, { exponent });
 }

@@ -7,35 +7,51 @@ import { heap, run } from '../storage/dispatch.ts';
 import { newStorage } from '../storage/storage.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
 import { checkShape, normalizeAxis, showShape, sizeOf } from '../tensor/layout.ts';
-import { Indices, type NestedArray, type Tensor } from '../tensor/tensor.ts';
+import { checkTensor, Indices, kindOf, type NestedArray, type Tensor } from '../tensor/tensor.ts';
 import { slice } from './shape.ts';
 
 /** What may stand for indices: a list of whole numbers, nested lists, or the result of argmax. */
 export type IndexLike = Indices | Int32Array | NestedArray[];
 
-/** Whole numbers with a shape, from any form; a sentence if an entry is none or lies outside 0 .. limit - 1. */
+/**
+ * Whole numbers with a shape, from any form; a sentence if an entry is none or lies outside 0 .. limit - 1. A copy:
+ * graphs keep it, and people fill their label arrays anew.
+ */
 export function toIndices(op: string, value: IndexLike, limit: number): Indices {
-  const indices = value instanceof Indices ? value : fromList(op, value);
-  const { data } = indices;
-  for (let i = 0; i < data.length; i++)
-    if (data[i]! < 0 || data[i]! >= limit)
-      throw new Error(`${op}: index ${data[i]} at position ${i} is outside 0 to ${limit - 1}.`);
-  return indices;
+  const { shape, entries } = entriesOf(op, value);
+  const data = new Int32Array(entries.length);
+  for (let i = 0; i < data.length; i++) {
+    const entry = entries[i]!;
+    if (!Number.isInteger(entry))
+      throw new Error(
+        `${op}: indices are whole numbers in lists of equal length, not ${String(entry)} at position ${i}.`,
+      );
+    if (entry < 0 || entry >= limit)
+      throw new Error(
+        limit === 0
+          ? `${op}: index ${entry} at position ${i}, but there is nothing to index: that axis has size 0.`
+          : `${op}: index ${entry} at position ${i} is outside 0 to ${limit - 1}.`,
+      );
+    data[i] = entry;
+  }
+  return new Indices(shape, data);
 }
 
-function fromList(op: string, value: Int32Array | NestedArray[]): Indices {
-  if (value instanceof Int32Array) return new Indices([value.length], value);
+function entriesOf(op: string, value: IndexLike): { shape: readonly number[]; entries: ArrayLike<number> } {
+  if (value instanceof Indices) return { shape: value.shape.slice(), entries: value.data };
+  if (value instanceof Int32Array) return { shape: [value.length], entries: value };
   if (!Array.isArray(value))
-    throw new Error(`${op}: indices are whole numbers in an array, an Int32Array or Indices, not ${typeof value}.`);
+    throw new Error(`${op}: indices are whole numbers in an array, an Int32Array or Indices, not ${kindOf(value)}.`);
   const shape: number[] = [];
   for (let level: NestedArray | undefined = value; Array.isArray(level); level = level[0]) shape.push(level.length);
-  const flat = (value as unknown[]).flat(shape.length - 1) as number[];
-  const wrong = flat.find((x) => !Number.isInteger(x));
-  if (wrong !== undefined || flat.length !== sizeOf(shape))
-    throw new Error(
-      `${op}: indices are whole numbers in lists of equal length${wrong === undefined ? '' : `, not ${String(wrong)}`}.`,
-    );
-  return new Indices(shape, Int32Array.from(flat));
+  let entries: NestedArray[] = value;
+  for (const size of shape.slice(1)) {
+    for (const list of entries)
+      if (!Array.isArray(list) || list.length !== size)
+        throw new Error(`${op}: indices are whole numbers in lists of equal length, and these differ in length.`);
+    entries = entries.flat() as NestedArray[];
+  }
+  return { shape, entries: entries as number[] };
 }
 
 /** Puts indices where kernels can read them: the address of the first. */
@@ -103,6 +119,7 @@ const addOp: Op<[Tensor], IndexAttributes & { size: number }> = defineOp({
  *     indexSelect(embedding, 0, [4, 0, 0]);      // rows 4, 0 and 0
  */
 export function indexSelect(x: Tensor, dim: number, index: IndexLike): Tensor {
+  checkTensor('indexSelect', x);
   const axis = normalizeAxis('indexSelect', dim, x.shape);
   const indices = toIndices('indexSelect', index, x.shape[axis]!);
   if (indices.shape.length !== 1)
@@ -158,6 +175,7 @@ export function scatter(x: Tensor, dim: number, index: Indices, shape: readonly 
  * other sizes may be smaller.
  */
 export function gather(x: Tensor, dim: number, index: IndexLike): Tensor {
+  checkTensor('gather', x);
   const axis = normalizeAxis('gather', dim, x.shape);
   const indices = toIndices('gather', index, x.shape[axis]!);
   if (indices.shape.length !== x.ndim || indices.shape.some((size, i) => i !== axis && size > x.shape[i]!))

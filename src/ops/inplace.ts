@@ -6,9 +6,9 @@ import { mode } from '../autograd/modes.ts';
 import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, copyElements, packed, wroteTo } from '../tensor/access.ts';
-import { constant } from '../tensor/create.ts';
+import { asTensor } from '../tensor/create.ts';
 import { broadcastShapes, sameShape, showShape } from '../tensor/layout.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { zip } from './binary.ts';
 import { expand } from './sum.ts';
 
@@ -22,7 +22,7 @@ function checkWritable(op: string, target: Tensor): void {
   if (node !== null && mode.recording)
     throw new Error(`${op}: a leaf that requires a gradient is written inside noGrad(() => ...) only.`);
   target.layout.strides.forEach((stride, axis) => {
-    if (stride === 0 && target.shape[axis]! > 1)
+    if (stride === 0 && target.shape[axis]! > 1 && target.size > 0)
       throw new Error(
         `${op}: axis ${axis} of this view repeats the same numbers (stride 0), so writing would set each several times. ` +
           'Write to clone() of it.',
@@ -30,14 +30,19 @@ function checkWritable(op: string, target: Tensor): void {
   });
 }
 
-function assign(op: string, target: Tensor, source: Tensor): Tensor {
+/** The source as a tensor, after all is checked: it broadcasts to the target, and the target may be written. */
+function sourceFor(op: string, target: Tensor, value: Tensor | number): Tensor {
   checkWritable(op, target);
-  const shape = broadcastShapes(op, source.shape, target.shape);
-  if (!sameShape(shape, target.shape))
+  const source = asTensor(op, value);
+  if (!sameShape(broadcastShapes(op, source.shape, target.shape), target.shape))
     throw new Error(
       `${op}: a source of shape ${showShape(source.shape)} does not fit a target of shape ${showShape(target.shape)}.`,
     );
-  const whole = sameShape(source.shape, shape) ? source : expand(source, shape);
+  return source;
+}
+
+function assign(target: Tensor, source: Tensor): Tensor {
+  const whole = sameShape(source.shape, target.shape) ? source : expand(source, target.shape);
   // Source and target may overlap in one storage: read everything before writing anything.
   const safe = whole.storage.root === target.storage.root ? packed(whole) : whole;
   if (target.layout.contiguous && safe.layout.contiguous) run.copy(address(safe), address(target), target.size);
@@ -47,20 +52,17 @@ function assign(op: string, target: Tensor, source: Tensor): Tensor {
   return target;
 }
 
-const operand = (value: Tensor | number): Tensor => (value instanceof Tensor ? value : constant(value));
-
 /** target = source, which may broadcast. */
-export const copy_ = (target: Tensor, source: Tensor | number): Tensor => assign('copy_', target, operand(source));
+export const copy_ = (target: Tensor, source: Tensor | number): Tensor =>
+  assign(target, sourceFor('copy_', target, source));
 
 const updating =
   (op: 'add' | 'sub' | 'mul' | 'div') =>
-  (target: Tensor, source: Tensor | number): Tensor => {
-    checkWritable(`${op}_`, target);
-    return assign(`${op}_`, target, zip(op, target, operand(source)));
-  };
+  (target: Tensor, source: Tensor | number): Tensor =>
+    assign(target, zip(op, target, sourceFor(`${op}_`, target, source)));
 export const add_ = updating('add');
 export const sub_ = updating('sub');
 export const mul_ = updating('mul');
 export const div_ = updating('div');
-export const zero_ = (target: Tensor): Tensor => assign('zero_', target, constant(0));
-export const fill_ = (target: Tensor, value: number): Tensor => assign('fill_', target, constant(value));
+export const zero_ = (target: Tensor): Tensor => assign(target, sourceFor('zero_', target, 0));
+export const fill_ = (target: Tensor, value: number): Tensor => assign(target, sourceFor('fill_', target, value));

@@ -2,9 +2,9 @@
 import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocate, allocateShape, contiguous } from '../tensor/access.ts';
-import { tensor } from '../tensor/create.ts';
+import { asTensor } from '../tensor/create.ts';
 import { sameShape, scalarLayout, showShape, sizeOf } from '../tensor/layout.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { checkTensor, Indices, Tensor } from '../tensor/tensor.ts';
 import { mul, sub } from './binary.ts';
 import { abs, neg, square } from './elementwise.ts';
 import { gather, type IndexLike, indexAddress, oneHot, toIndices } from './indexing.ts';
@@ -107,6 +107,7 @@ export function crossEntropy(
   target: IndexLike | Tensor,
   { reduction = 'mean', labelSmoothing = 0 }: CrossEntropyOptions = {},
 ): Tensor {
+  checkTensor('crossEntropy', logits);
   checkReduction('crossEntropy', reduction);
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
     throw new Error(`crossEntropy: labelSmoothing lies between 0 and 1; ${labelSmoothing} does not.`);
@@ -145,6 +146,7 @@ function softCrossEntropy(logits: Tensor, target: Tensor, reduction: Reduction, 
 
 /** Minus the log-probability of each row's class: logp [batch, classes] (or [batch, classes, ...]), target as in crossEntropy. */
 export function nllLoss(logp: Tensor, target: IndexLike, { reduction = 'mean' }: LossOptions = {}): Tensor {
+  checkTensor('nllLoss', logp);
   checkReduction('nllLoss', reduction);
   if (logp.ndim < 2) throw new Error(`nllLoss: log-probabilities are [batch, classes], not ${showShape(logp.shape)}.`);
   const { shape, data } = toIndices('nllLoss', target, logp.shape[1]!);
@@ -154,11 +156,7 @@ export function nllLoss(logp: Tensor, target: IndexLike, { reduction = 'mean' }:
       `nllLoss: target ${showShape(shape)} does not fit ${showShape(logp.shape)}: one class for each row, so ${showShape(expected)}.`,
     );
   const rows = reshape(classesLast(logp), [sizeOf(expected), logp.shape[1]!]);
-  const picked = gather(
-    rows,
-    1,
-    Array.from(data, (label) => [label]),
-  );
+  const picked = gather(rows, 1, new Indices([data.length, 1], data));
   return reduced(neg(reshape(picked, expected)), reduction);
 }
 
@@ -191,12 +189,11 @@ function checkShapes(op: string, input: Tensor, target: Tensor): void {
     );
 }
 
-const asTarget = (target: Tensor | number): Tensor => (target instanceof Tensor ? target : tensor(target));
-
 /** The mean (sum) of squared differences, two tensors of one shape. */
 export function mseLoss(input: Tensor, target: Tensor | number, { reduction = 'mean' }: LossOptions = {}): Tensor {
+  checkTensor('mseLoss', input);
   checkReduction('mseLoss', reduction);
-  const other = asTarget(target);
+  const other = asTensor('mseLoss', target);
   checkShapes('mseLoss', input, other);
   if (reduction === 'none') return square(sub(input, other));
   return squaredErrorOp(input, other, { scale: reduction === 'mean' ? 1 / input.size : 1 });
@@ -204,8 +201,9 @@ export function mseLoss(input: Tensor, target: Tensor | number, { reduction = 'm
 
 /** The mean (sum) of absolute differences, two tensors of one shape. */
 export function l1Loss(input: Tensor, target: Tensor | number, { reduction = 'mean' }: LossOptions = {}): Tensor {
+  checkTensor('l1Loss', input);
   checkReduction('l1Loss', reduction);
-  const other = asTarget(target);
+  const other = asTensor('l1Loss', target);
   checkShapes('l1Loss', input, other);
   return reduced(abs(sub(input, other)), reduction);
 }

@@ -6,7 +6,7 @@ import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
 import { broadcastShapes, broadcastStrides, sameShape, showShape, sizeOf } from '../tensor/layout.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 import { reshape, transpose } from './shape.ts';
 import { sumTo } from './sum.ts';
 
@@ -62,7 +62,11 @@ function multiply(batch: readonly number[], a: Matrices, b: Matrices, c: Matrice
   over(0, a.start, b.start, c.start);
 }
 
-const batchOf = (a: Tensor, b: Tensor) => broadcastShapes('matmul', a.shape.slice(0, -2), b.shape.slice(0, -2));
+function batchOf(a: Tensor, b: Tensor): readonly number[] {
+  const [x, y] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  if (sameShape(x, y)) return x;
+  return broadcastShapes(`matmul: ${showShape(a.shape)} x ${showShape(b.shape)}, axes before the matrices`, x, y);
+}
 
 /** Adds a b (or writes it) at `out`, summed over what broadcasting to the batch repeated of `shape`. */
 function multiplyInto(
@@ -134,7 +138,8 @@ const matmulOp: Op<[Tensor, Tensor], undefined> = defineOp({
  *     matmul(tensor([[1, 2]]), tensor([[3], [4]])).toArray();    // [[11]]
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  if (!(a instanceof Tensor) || !(b instanceof Tensor)) throw new Error('matmul: both operands are tensors.');
+  checkTensor('matmul', a);
+  checkTensor('matmul', b);
   if (a.ndim === 0 || b.ndim === 0)
     throw new Error(`matmul: ${showShape(a.shape)} x ${showShape(b.shape)}: a scalar is no matrix. Use mul.`);
   const [inner, outer] = [a.shape[a.ndim - 1]!, b.shape[b.ndim === 1 ? 0 : b.ndim - 2]!];
@@ -154,14 +159,15 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   }
   // A stack of matrices times one matrix is one tall matrix times it.
   if (b.ndim === 2 && a.ndim > 2 && a.layout.contiguous)
-    return reshape(matmulOp(reshape(a, [-1, inner]), b), [...a.shape.slice(0, -1), b.shape[1]!]);
+    return reshape(matmulOp(rowsOf(a), b), [...a.shape.slice(0, -1), b.shape[1]!]);
   return matmulOp(a, b);
 }
 
 const row = (x: Tensor) => reshape(x, [1, x.size]);
 const column = (x: Tensor) => reshape(x, [x.size, 1]);
 
-const rowsOf = (x: Tensor) => (x.ndim === 2 ? x : reshape(x, [-1, x.shape[x.ndim - 1]!]));
+/** A stack of matrices, or a row, as one matrix. */
+const rowsOf = (x: Tensor) => (x.ndim === 2 ? x : reshape(x, [sizeOf(x.shape.slice(0, -1)), x.shape[x.ndim - 1]!]));
 
 const linearOp: Op<readonly Tensor[], undefined> = defineOp({
   name: 'linear',
@@ -249,6 +255,9 @@ const linearOp: Op<readonly Tensor[], undefined> = defineOp({
  * x W^T + b: input [..., in], weight [out, in], bias [out] (or none), result [..., out].
  */
 export function linear(input: Tensor, weight: Tensor, bias?: Tensor | null): Tensor {
+  checkTensor('linear', input);
+  checkTensor('linear', weight);
+  if (bias) checkTensor('linear', bias);
   const features = input.shape[input.ndim - 1];
   if (weight.ndim !== 2 || features === undefined || features !== weight.shape[1])
     throw new Error(

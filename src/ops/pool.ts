@@ -3,7 +3,7 @@ import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
 import { showShape } from '../tensor/layout.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 import { type Pair, toPair, windowCount } from './convolution.ts';
 
 interface Geometry {
@@ -147,6 +147,7 @@ export interface PoolOptions {
 }
 
 function geometryOf(op: string, x: Tensor, { kernelSize, stride = kernelSize, padding = 0 }: PoolOptions): Geometry {
+  checkTensor(op, x);
   if (x.ndim !== 4) throw new Error(`${op}: images are [N, C, H, W], not ${showShape(x.shape)}.`);
   const kernel = toPair(op, 'kernelSize', kernelSize, 1);
   const steps = toPair(op, 'stride', stride, 1);
@@ -155,7 +156,7 @@ function geometryOf(op: string, x: Tensor, { kernelSize, stride = kernelSize, pa
     throw new Error(`${op}: padding ${showShape(around)} is more than half of the window ${showShape(kernel)}.`);
   const height = windowCount(x.shape[2]!, kernel[0], steps[0], around[0], 1);
   const width = windowCount(x.shape[3]!, kernel[1], steps[1], around[1], 1);
-  if (height < 1 || width < 1)
+  if (height < 1 || width < 1 || x.shape[2] === 0 || x.shape[3] === 0)
     throw new Error(`${op}: image ${showShape(x.shape)} is smaller than the window ${showShape(kernel)}.`);
   return { image: x.shape, output: [x.shape[0]!, x.shape[1]!, height, width], kernel, stride: steps, padding: around };
 }

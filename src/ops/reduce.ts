@@ -4,9 +4,9 @@ import { heap, run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
 import { eye } from '../tensor/create.ts';
 import { normalizeAxes, normalizeAxis, reducedShape, showShape, sizeOf } from '../tensor/layout.ts';
-import { Indices, numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { checkTensor, Indices, numbersOf, type Tensor } from '../tensor/tensor.ts';
 import { add, div, eq, mul, sub, where } from './binary.ts';
-import { map, sqrt, square } from './elementwise.ts';
+import { map, square } from './elementwise.ts';
 import { scatter } from './indexing.ts';
 import { permute, reshape, slice, unsqueeze } from './shape.ts';
 import { reduceAxes, spread, sum } from './sum.ts';
@@ -17,8 +17,9 @@ const countOf = (shape: readonly number[], axes: readonly number[]) => sizeOf(ax
 
 /** The mean over some axes (all, if dim is left out). Of nothing it is NaN. */
 export function mean(x: Tensor, dim?: Dim, keepdim = false): Tensor {
+  checkTensor('mean', x);
   const axes = normalizeAxes('mean', dim, x.shape);
-  return mul(sum(x, axes, keepdim), 1 / countOf(x.shape, axes));
+  return div(sum(x, axes, keepdim), countOf(x.shape, axes));
 }
 
 export interface VarianceOptions {
@@ -27,16 +28,24 @@ export interface VarianceOptions {
   readonly keepdim?: boolean;
 }
 
-/** The variance over some axes (all, if dim is left out). */
-export function variance(x: Tensor, dim?: Dim, { unbiased = true, keepdim = false }: VarianceOptions = {}): Tensor {
-  const axes = normalizeAxes('var', dim, x.shape);
-  const deviations = square(sub(x, mean(x, axes, true)));
-  return mul(sum(deviations, axes, keepdim), 1 / Math.max(0, countOf(x.shape, axes) - (unbiased ? 1 : 0)));
+/** What both start from: the differences from the mean, and what the sum of their squares is divided by (0: the result is NaN). */
+function deviations(op: string, x: Tensor, dim: Dim | undefined, unbiased: boolean) {
+  checkTensor(op, x);
+  const axes = normalizeAxes(op, dim, x.shape);
+  const divisor = Math.max(0, countOf(x.shape, axes) - (unbiased ? 1 : 0));
+  return { axes, differences: sub(x, mean(x, axes, true)), divisor };
 }
 
-/** The standard deviation over some axes (all, if dim is left out). */
-export function std(x: Tensor, dim?: Dim, options: VarianceOptions = {}): Tensor {
-  return sqrt(variance(x, dim, options));
+/** The variance over some axes (all, if dim is left out). */
+export function variance(x: Tensor, dim?: Dim, { unbiased = true, keepdim = false }: VarianceOptions = {}): Tensor {
+  const { axes, differences, divisor } = deviations('variance', x, dim, unbiased);
+  return div(sum(square(differences), axes, keepdim), divisor);
+}
+
+/** The standard deviation over some axes (all, if dim is left out). Its gradient is 0 where all numbers are equal. */
+export function std(x: Tensor, dim?: Dim, { unbiased = true, keepdim = false }: VarianceOptions = {}): Tensor {
+  const { axes, differences, divisor } = deviations('std', x, dim, unbiased);
+  return div(norm(differences, axes, keepdim), Math.sqrt(divisor));
 }
 
 interface AxisAttributes {
@@ -67,6 +76,7 @@ function overOneAxis(
   keepdim: boolean,
   reduce: (x: Tensor, axis: number) => Tensor,
 ): Tensor {
+  checkTensor(name, x);
   const axes = normalizeAxes(name, dim, x.shape);
   if (axes.length > 0 && countOf(x.shape, axes) === 0 && name !== 'prod')
     throw new Error(
@@ -100,7 +110,11 @@ function positions(kernel: 'argmax' | 'argmin', x: Tensor, dim: number): Indices
 }
 
 function argOf(kernel: 'argmax' | 'argmin', x: Tensor, dim: number | undefined, keepdim: boolean): Indices {
-  if (dim === undefined) return new Indices([], positions(kernel, reshape(x, [x.size]), 0).data);
+  checkTensor(kernel, x);
+  if (dim === undefined) {
+    if (x.size === 0) throw new Error(`${kernel}: shape ${showShape(x.shape)} has no numbers to choose from.`);
+    return new Indices([], positions(kernel, reshape(x, [x.size]), 0).data);
+  }
   const axis = normalizeAxis(kernel, dim, x.shape);
   return new Indices(reducedShape(x.shape, [axis], keepdim), positions(kernel, x, axis).data);
 }
@@ -156,5 +170,6 @@ const normOp: Op<[Tensor], { axes: readonly number[]; keepdim: boolean }> = defi
 
 /** The Euclidean norm over some axes (all, if dim is left out). Its gradient at 0 is 0. */
 export function norm(x: Tensor, dim?: Dim, keepdim = false): Tensor {
+  checkTensor('norm', x);
   return normOp(x, { axes: normalizeAxes('norm', dim, x.shape), keepdim });
 }

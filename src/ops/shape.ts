@@ -7,16 +7,18 @@ import { run } from '../storage/dispatch.ts';
 import { windowOf } from '../storage/storage.ts';
 import { address, allocateShape, contiguous, copyElements, packed } from '../tensor/access.ts';
 import {
+  checkList,
   checkShape,
   contiguousLayout,
   normalizeAxes,
   normalizeAxis,
+  reshapedStrides,
   sameShape,
   showShape,
   sizeOf,
   stridedLayout,
 } from '../tensor/layout.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { checkTensor, Tensor } from '../tensor/tensor.ts';
 
 /** Another look at the numbers of x. */
 function view(x: Tensor, shape: readonly number[], strides: readonly number[], offset = x.offset): Tensor {
@@ -47,6 +49,8 @@ const reshapeOp: Op<[Tensor], { shape: readonly number[] }> = defineOp({
   name: 'reshape',
   inputs: ['x'],
   forward: ([x], { shape }) => {
+    const strides = x.layout.contiguous ? null : reshapedStrides(x.layout, shape);
+    if (strides !== null) return view(x, shape, strides);
     const dense = contiguous(x);
     return new Tensor(dense.storage, contiguousLayout(shape), dense.offset);
   },
@@ -63,6 +67,8 @@ const reshapeOp: Op<[Tensor], { shape: readonly number[] }> = defineOp({
  * strides allow it, else a copy.
  */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  checkTensor('reshape', x);
+  checkList('reshape', 'a shape is a list of sizes, [2, 3] say', shape);
   const open = shape.indexOf(-1);
   let target = shape;
   if (open >= 0) {
@@ -81,6 +87,7 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
 
 /** Joins the axes from `start` to `end` into one. */
 export function flatten(x: Tensor, start = 0, end = -1): Tensor {
+  checkTensor('flatten', x);
   if (x.ndim === 0) return reshape(x, [1]);
   const from = normalizeAxis('flatten', start, x.shape);
   const to = normalizeAxis('flatten', end, x.shape);
@@ -90,12 +97,14 @@ export function flatten(x: Tensor, start = 0, end = -1): Tensor {
 
 /** A new axis of size 1 at `dim`. */
 export function unsqueeze(x: Tensor, dim: number): Tensor {
+  checkTensor('unsqueeze', x);
   const axis = normalizeAxis('unsqueeze', dim, [...x.shape, 1]);
   return reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)]);
 }
 
 /** Without the axes of size 1 (or without those of `dim`, which must be of size 1). */
 export function squeeze(x: Tensor, dim?: number | readonly number[]): Tensor {
+  checkTensor('squeeze', x);
   const axes =
     dim === undefined
       ? x.shape.flatMap((size, axis) => (size === 1 ? [axis] : []))
@@ -125,6 +134,8 @@ const permuteOp: Op<[Tensor], { dims: readonly number[] }> = defineOp({
 
 /** The axes in another order: axis i of the result is axis dims[i] of x. */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
+  checkTensor('permute', x);
+  checkList('permute', 'dims is a list of axes, [1, 0] say', dims);
   const axes = dims.map((axis) => normalizeAxis('permute', axis, x.shape));
   if (axes.length !== x.ndim || new Set(axes).size !== x.ndim)
     throw new Error(`permute: [${dims.join(', ')}] does not name each axis of shape ${showShape(x.shape)} once.`);
@@ -133,6 +144,7 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 
 /** Two axes exchanged; of a matrix, its transpose. */
 export function transpose(x: Tensor, dim0 = -2, dim1 = -1): Tensor {
+  checkTensor('transpose', x);
   const a = normalizeAxis('transpose', dim0, x.shape);
   const b = normalizeAxis('transpose', dim1, x.shape);
   return permuteOp(x, { dims: x.shape.map((_, axis) => (axis === a ? b : axis === b ? a : axis)) });
@@ -157,6 +169,7 @@ const flipOp: Op<[Tensor], { dims: readonly number[] }> = defineOp({
 
 /** Reversed along the given axes. */
 export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
+  checkTensor('flip', x);
   return flipOp(x, { dims: normalizeAxes('flip', dims, x.shape) });
 }
 
@@ -244,6 +257,8 @@ export type Range = null | number | readonly [start: number | null, stop?: numbe
  *     x.slice([null, -1]);             // the last column
  */
 export function slice(x: Tensor, ranges: readonly Range[]): Tensor {
+  checkTensor('slice', x);
+  checkList('slice', 'ranges is a list with one range for each leading axis, [[0, 2], null] say', ranges);
   if (ranges.length > x.ndim)
     throw new Error(`slice: ${ranges.length} ranges for shape ${showShape(x.shape)}, which has ${x.ndim} axes.`);
   const parts = x.shape.map((size, axis) => partOf(ranges[axis] ?? null, size, axis, x.shape));
@@ -262,17 +277,17 @@ function partOf(range: Range, size: number, axis: number, shape: readonly number
       throw new Error(`slice: axis ${axis} of shape ${showShape(shape)} has no entry ${range}.`);
     return { start: range < 0 ? range + size : range, step: 1, count: 1 };
   }
-  const [start, stop, step = 1] = range;
+  const [start = null, stop = null, step = 1] = range;
   if (!Number.isInteger(step) || step === 0)
     throw new Error(`slice: the step along axis ${axis} is a whole number other than 0, not ${step}.`);
   for (const bound of [start, stop])
-    if (bound !== null && bound !== undefined && !Number.isInteger(bound))
+    if (bound !== null && !Number.isInteger(bound))
       throw new Error(`slice: the bounds along axis ${axis} are whole numbers, not ${bound}.`);
   const low = step > 0 ? 0 : -1;
   const high = step > 0 ? size : size - 1;
   const clip = (bound: number) => Math.min(Math.max(bound < 0 ? bound + size : bound, low), high);
   const from = start === null ? (step > 0 ? 0 : size - 1) : clip(start);
-  const to = stop === null || stop === undefined ? (step > 0 ? size : -1) : clip(stop);
+  const to = stop === null ? (step > 0 ? size : -1) : clip(stop);
   return { start: from, step, count: Math.max(0, Math.ceil((to - from) / step)) };
 }
 
@@ -307,6 +322,8 @@ const padOp: Op<[Tensor], { parts: readonly Part[]; shape: readonly number[]; va
  * before, 2 after, and 3 rows below.
  */
 export function pad(x: Tensor, amounts: readonly number[], value = 0): Tensor {
+  checkTensor('pad', x);
+  checkList('pad', 'amounts is a list of pairs, [left, right, top, bottom] say', amounts);
   if (amounts.length % 2 !== 0 || amounts.length > 2 * x.ndim)
     throw new Error(`pad: ${amounts.length} amounts do not make pairs for the axes of shape ${showShape(x.shape)}.`);
   checkShape('pad', amounts);
@@ -346,8 +363,8 @@ const catOp: Op<readonly Tensor[], { dim: number }> = defineOp({
 
 /** Tensors one after another along an axis; all other sizes agree. */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
-  const first = tensors[0];
-  if (first === undefined) throw new Error('cat: no tensors to join.');
+  checkTensors('cat', tensors);
+  const first = tensors[0]!;
   const axis = normalizeAxis('cat', dim, first.shape);
   for (const x of tensors)
     if (x.ndim !== first.ndim || x.shape.some((size, i) => i !== axis && size !== first.shape[i]))
@@ -355,20 +372,28 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
         `cat: shapes ${tensors.map(({ shape }) => showShape(shape)).join(', ')} cannot be joined along axis ${axis}: all other ` +
           'sizes must agree.',
       );
-  return catOp(tensors, { dim: axis });
+  // A copy of the list: the graph keeps it.
+  return catOp(tensors.slice(), { dim: axis });
+}
+
+function checkTensors(op: string, tensors: readonly Tensor[]): void {
+  checkList(op, 'expected a list of tensors', tensors);
+  if (tensors.length === 0) throw new Error(`${op}: the list of tensors is empty.`);
+  for (const x of tensors) checkTensor(op, x);
 }
 
 /** Tensors of one shape as entries of a new axis. */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
-  const first = tensors[0];
-  if (first === undefined) throw new Error('stack: no tensors to stack.');
+  checkTensors('stack', tensors);
+  const first = tensors[0]!;
+  const axis = normalizeAxis('stack', dim, [...first.shape, 1]);
   for (const x of tensors)
     if (!sameShape(x.shape, first.shape))
       throw new Error(
         `stack: shapes ${tensors.map(({ shape }) => showShape(shape)).join(', ')} differ; they must agree.`,
       );
   return cat(
-    tensors.map((x) => unsqueeze(x, dim)),
-    normalizeAxis('stack', dim, [...first.shape, 1]),
+    tensors.map((x) => unsqueeze(x, axis)),
+    axis,
   );
 }

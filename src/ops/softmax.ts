@@ -3,16 +3,13 @@ import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateLike, allocateShape, contiguous } from '../tensor/access.ts';
 import { normalizeAxes, normalizeAxis, reducedShape, sizeOf } from '../tensor/layout.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 import { mul, sub } from './binary.ts';
 import { exp } from './elementwise.ts';
 import { permute, reshape, transpose } from './shape.ts';
 import { spread, sum } from './sum.ts';
 
-const rowsOf = (x: Tensor): [rows: number, columns: number] => {
-  const columns = x.shape.at(-1) ?? 1;
-  return [columns === 0 ? 0 : x.size / columns, columns];
-};
+const rowsOf = ({ shape }: Tensor): [rows: number, columns: number] => [sizeOf(shape.slice(0, -1)), shape.at(-1) ?? 1];
 
 /** An op on the last axis whose output has the shape of its input. */
 function onRows(name: 'softmax' | 'logSoftmax', gradient: (y: Tensor, g: Tensor) => Tensor): Op<[Tensor], undefined> {
@@ -42,6 +39,7 @@ const softmaxOp = onRows('softmax', (y, g) => mul(y, sub(g, sum(mul(g, y), -1, t
 const logSoftmaxOp = onRows('logSoftmax', (y, g) => sub(g, mul(exp(y), sum(g, -1, true))));
 
 function alongAxis(name: string, op: Op<[Tensor], undefined>, x: Tensor, dim: number): Tensor {
+  checkTensor(name, x);
   const axis = normalizeAxis(name, dim, x.shape);
   if (axis === x.ndim - 1) return op(x);
   return transpose(op(transpose(x, axis, -1)), axis, -1);
@@ -68,6 +66,7 @@ const logSumExpOp: Op<[Tensor], undefined> = defineOp({
 
 /** log(sum(e^x)) over some axes (all, if dim is left out), safe for large x. */
 export function logsumexp(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
+  checkTensor('logsumexp', x);
   const axes = normalizeAxes('logsumexp', dim, x.shape);
   const rest = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
   const moved = axes.length === 1 && axes[0] === x.ndim - 1 ? x : permute(x, [...rest, ...axes]);

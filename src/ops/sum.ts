@@ -4,9 +4,10 @@
 import { defineOp, type Op } from '../autograd/define.ts';
 import type { ReduceName } from '../kernels/table.ts';
 import { run } from '../storage/dispatch.ts';
-import { address, allocateShape, contiguous } from '../tensor/access.ts';
+import { address, allocateShape, contiguous, packed } from '../tensor/access.ts';
 import {
   broadcastStrides,
+  checkList,
   checkShape,
   contiguousLayout,
   normalizeAxes,
@@ -16,7 +17,7 @@ import {
   sizeOf,
   stridedLayout,
 } from '../tensor/layout.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { checkTensor, Tensor } from '../tensor/tensor.ts';
 import { reshape } from './shape.ts';
 
 /** Reduces `axes` (rising) with a kernel, one run of neighbouring axes after another, without moving the others. */
@@ -24,7 +25,7 @@ export function reduceAxes(kernel: ReduceName, x: Tensor, axes: readonly number[
   let current = contiguous(x);
   const shape = [...x.shape];
   let end = axes.length;
-  if (end === 0) return reshape(current, x.shape);
+  if (end === 0) return packed(x);
   while (end > 0) {
     let start = end - 1;
     while (start > 0 && axes[start - 1] === axes[start]! - 1) start--;
@@ -66,6 +67,7 @@ export function spread(reduced: Tensor, shape: readonly number[], axes: readonly
 
 /** The sum over some axes (all, if dim is left out). An empty sum is 0. */
 export function sum(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
+  checkTensor('sum', x);
   return sumOp(x, { axes: normalizeAxes('sum', dim, x.shape), keepdim });
 }
 
@@ -81,6 +83,8 @@ const expandOp: Op<[Tensor], { shape: readonly number[] }> = defineOp({
 
 /** Repeats axes of size 1, and adds axes in front, to reach `shape` (-1 keeps a size); a view, no number is copied. */
 export function expand(x: Tensor, shape: readonly number[]): Tensor {
+  checkTensor('expand', x);
+  checkList('expand', 'a shape is a list of sizes, [2, 3] say', shape);
   const shift = shape.length - x.ndim;
   const target = shape.map((size, axis) => (size === -1 && axis >= shift ? x.shape[axis - shift]! : size));
   checkShape('expand', target);

@@ -7,7 +7,7 @@
  */
 const grain = 16;
 
-export const roundUp = (size: number): number => (size + grain - 1) & -grain;
+export const roundUp = (size: number): number => Math.ceil(size / grain) * grain;
 
 export class SpanAllocator {
   /** Free spans by rising address, never two that touch. Parallel arrays: the list is short and searched often. */

@@ -8,8 +8,8 @@
  * back all its regions.
  *
  * Forward passes without end (an evaluation loop outside noGrad) would fill one region for ever: a region that has
- * grown past `rollSize` is closed and from then on held weakly, so that the garbage collector may find that nobody
- * reads it any more.
+ * grown past `rollSize` or `rollNodes` is closed and from then on held weakly, so that the garbage collector may find
+ * that nobody reads it any more.
  *
  * Memory full: op outputs go to an overflow region in the heap's reserve and are moved to ordinary arrays when the op
  * is done (`settle`).
@@ -21,6 +21,8 @@ import type { Storage } from './storage.ts';
 
 /** Elements after which the open region is closed: 64 MiB. */
 const rollSize = 2 ** 24;
+/** Nodes after which it is closed, too: those of small networks fill the ordinary memory long before. */
+const rollNodes = 2 ** 16;
 /**
  * A step that took less than this (32 KiB) leaves its region open for the next: opening and giving back a region costs as
  * much as a whole step of a network of a hundred weights.
@@ -67,6 +69,10 @@ class Frame {
 export class Context {
   frame = new Frame(null);
 
+  constructor() {
+    forgotten.register(this, this.frame);
+  }
+
   /** Runs `body` (synchronous) with this context in place of the current one. */
   run<Result>(body: () => Result): Result {
     const before = active;
@@ -83,30 +89,48 @@ export function createContext(): Context {
   return new Context();
 }
 
-let active = new Context();
-
 const unreachable = new FinalizationRegistry<Holdings>((holdings) => holdings.release());
+
+/** A context that nobody holds any more opens and closes no region: from now on only their readers hold its regions. */
+const forgotten = new FinalizationRegistry<Frame>(({ open, closed }) => {
+  for (const region of open === null ? closed : [...closed, open]) unreachable.register(region, region.holdings!);
+});
+
+let active = new Context();
 
 function openRegion(frame: Frame): Region {
   const { open } = frame;
   if (open !== null) {
-    if (open.holdings!.size <= rollSize) return open;
-    roll(frame, open);
+    const holdings = open.holdings!;
+    if (holdings.heap !== heap) frame.closed.push(open);
+    else if (holdings.size > rollSize || open.nodeCount > rollNodes) roll(frame, open);
+    else return open;
   }
   const region = new Region(new Holdings(heap));
   frame.open = region;
   return region;
 }
 
-/** Closes a region that has grown large; from now on only its readers hold it. */
+/** The number of the newest backward walk, which may still be running. */
+let newestWalk = 0;
+
+/** Starts a backward walk: its number marks the regions that it reads in (`touchedBy`). */
+export function startWalk(): number {
+  return ++newestWalk;
+}
+
+/** Closes a region that has grown large; from now on only its readers hold it. What a running walk made stays. */
 function roll(frame: Frame, region: Region): void {
   const holdings = region.holdings!;
+  region.touchedBy = newestWalk;
   try {
     region.ballast = new ArrayBuffer(holdings.size * heap.floats.BYTES_PER_ELEMENT);
   } catch {
     // No room for a ballast: the collector will run soon enough.
   }
   unreachable.register(region, holdings);
+  // Within one job a weak reference holds on as well as any: what the collector must have at once is not in the region.
+  region.forgetNodes();
   frame.rolled.push(new WeakRef(region));
 }
 

@@ -127,6 +127,7 @@ export class Region {
   private slabs: FloatArray[] | null = null;
   private slabStarts: number[] | null = null;
   private readonly dependents: Dependent[] = [];
+  private nodes: Dependent[] = [];
   /** Makes the garbage collector, which does not see Wasm memory, feel the weight of a region it could free. */
   ballast: ArrayBuffer | null = null;
 
@@ -135,14 +136,30 @@ export class Region {
   }
 
   addDependent(dependent: Dependent): void {
-    this.dependents.push(dependent);
+    if (this.holdings !== null) this.dependents.push(dependent);
+  }
+
+  /** A node of the graph: one that lets go of its neighbours when the region goes, so that a kept loss keeps no graph. */
+  addNode(node: Dependent): void {
+    this.nodes.push(node);
+  }
+
+  get nodeCount(): number {
+    return this.nodes.length;
+  }
+
+  /** Leaves its nodes to whoever holds them: a region that is held weakly must not hold a graph. */
+  forgetNodes(): void {
+    this.nodes = [];
   }
 
   /** Gives the memory back. Small tensors stay readable through `rescued`. */
   giveBack(): void {
     const { holdings } = this;
     if (!this.alive || holdings === null) return;
+    for (const node of this.nodes) node.regionGoes(this);
     for (const dependent of this.dependents) dependent.regionGoes(this);
+    this.nodes = [];
     this.dependents.length = 0;
     this.alive = false;
     this.slabStarts = holdings.chunks.slice();

@@ -11,31 +11,35 @@
 import { allocateAddress, noteOverflow } from './context.ts';
 import { heap } from './dispatch.ts';
 import type { FloatArray, Heap } from './heap.ts';
-import { nowhere, permanent, type Region } from './region.ts';
+import { nowhere, permanent, type Region, smallSize } from './region.ts';
 
 export class Storage {
   /** Elements. */
   readonly size: number;
   address: number;
   region: Region;
+  /** The heap that `address` points into. */
+  heap: Heap;
   host: FloatArray | null;
   /** Counts in-place writes; windows of a storage share their root's count. */
   version = 0;
   readonly root: Storage;
-  /** The root's version when the staged copy was made. */
+  /** The root's version when the staged copy was made, and how many were. */
   stagedVersion = 0;
+  stagings = 0;
 
   constructor(size: number, address: number, region: Region, host: FloatArray | null, root: Storage | null) {
     this.size = size;
     this.address = address;
     this.region = region;
+    this.heap = heap;
     this.host = host;
     this.root = root === null ? this : root;
   }
 
   /** Copies a resident storage to an ordinary array, which it is from now on. */
   moveToHost(): void {
-    this.host = heap.floats.slice(this.address, this.address + this.size);
+    this.host = this.heap.floats.slice(this.address, this.address + this.size);
     this.region = nowhere;
   }
 }
@@ -76,6 +80,7 @@ export function permanentStorage(size: number): Storage {
 
 /** Moves a resident storage out of its region to memory of its own. */
 export function makePermanent(storage: Storage): void {
+  const { heap } = storage;
   const address = heap.allocate(storage.size);
   if (address === 0) return storage.moveToHost();
   heap.floats.copyWithin(address, storage.address, storage.address + storage.size);
@@ -86,16 +91,16 @@ export function makePermanent(storage: Storage): void {
 
 /** The address of the storage's first number, staged if need be. Good until the next allocation of memory that is full. */
 export function locate(storage: Storage): number {
-  return storage.region.alive && (storage.host === null || storage.stagedVersion === storage.root.version)
+  return storage.region.alive &&
+    storage.heap === heap &&
+    (storage.host === null || storage.stagedVersion === storage.root.version)
     ? storage.address
     : stage(storage);
 }
 
 function stage(storage: Storage): number {
   const host = hostOf(storage);
-  const region = allocateAddress(storage.size);
-  storage.address = region.lastAddress;
-  storage.region = region;
+  if (storage.region !== permanent || storage.heap !== heap) findPlace(storage);
   storage.stagedVersion = storage.root.version;
   const { floats } = heap;
   const start = storage.address;
@@ -104,9 +109,33 @@ function stage(storage: Storage): number {
   return start;
 }
 
+/** After this many stagings a storage is taken for one that is read every step, and its copy for worth keeping. */
+const stagingsBeforeKept = 3;
+
+/** Where a staged copy goes: into the open region, or, of a storage that is staged again and again, a place of its own. */
+function findPlace(storage: Storage): void {
+  storage.heap = heap;
+  if (storage.size > smallSize && ++storage.stagings > stagingsBeforeKept) {
+    const address = heap.allocate(storage.size);
+    if (address !== 0) {
+      storage.address = address;
+      storage.region = permanent;
+      abandoned.register(storage, { heap, address, size: storage.size });
+      return;
+    }
+  }
+  storage.region = allocateAddress(storage.size);
+  storage.address = storage.region.lastAddress;
+}
+
 /** The array of a storage that is not resident. */
 function hostOf(storage: Storage): FloatArray {
   if (storage.host !== null) return storage.host;
+  if (storage.region.alive)
+    throw new Error(
+      `These ${storage.size} numbers live in the memory of the ${storage.heap.kernelSet} kernels, and an operation ran on the ` +
+        `${heap.kernelSet} kernels. Pass them to checkGradients as an input, or take detach() of them before it.`,
+    );
   const rescued = storage.region.rescued(storage.address, storage.size);
   if (rescued === null) throw new GivenBackError(storage.size);
   storage.host = rescued;
@@ -127,7 +156,7 @@ export class GivenBackError extends Error {
 
 /** Reads the numbers where they are, without staging: call `read` with an array and the index of the first. */
 export function readable(storage: Storage): { array: FloatArray; start: number } {
-  if (storage.region.alive && storage.host === null) return { array: heap.floats, start: storage.address };
+  if (storage.region.alive && storage.host === null) return { array: storage.heap.floats, start: storage.address };
   return { array: hostOf(storage), start: 0 };
 }
 

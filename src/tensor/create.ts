@@ -7,7 +7,7 @@ import type { FloatArray, Heap } from '../storage/heap.ts';
 import { hostStorage, locate, permanentStorage, wrote } from '../storage/storage.ts';
 import { address, contiguous } from './access.ts';
 import { checkShape, contiguousLayout, scalarLayout, showShape, sizeOf } from './layout.ts';
-import { type NestedArray, Tensor } from './tensor.ts';
+import { kindOf, type NestedArray, Tensor } from './tensor.ts';
 
 function newArray(size: number): FloatArray {
   return new (heap.floats.constructor as new (size: number) => FloatArray)(size);
@@ -29,13 +29,16 @@ function own(array: FloatArray, shape: readonly number[]): Tensor {
  */
 export function tensor(data: NestedArray | ArrayLike<number>, shape?: readonly number[]): Tensor {
   if (typeof data === 'number') {
+    if (shape !== undefined) checkShape('tensor', shape);
     if (shape !== undefined && sizeOf(shape) !== 1)
       throw new Error(`tensor: one number does not fill shape ${showShape(shape)}; use full(shape, value).`);
     const array = newArray(1);
     array[0] = data;
-    return own(array, shape ?? []);
+    return own(array, shape?.slice() ?? []);
   }
-  if (!Array.isArray(data)) return fromFlat(data as ArrayLike<number>, shape ?? [(data as ArrayLike<number>).length]);
+  if (!isFlat(data))
+    throw new Error(`tensor: expected a number, nested arrays or a typed array of numbers, not ${describe(data)}.`);
+  if (!Array.isArray(data)) return fromFlat(data, shape ?? [data.length]);
   const found: number[] = [];
   for (let level: NestedArray | undefined = data; Array.isArray(level); level = level[0]) found.push(level.length);
   const array = newArray(sizeOf(found));
@@ -61,7 +64,14 @@ export function tensor(data: NestedArray | ArrayLike<number>, shape?: readonly n
   return fromFlat(array, shape);
 }
 
-const describe = (value: unknown): string => (Array.isArray(value) ? 'an array' : String(value));
+/** What was found in the place of something else. */
+const describe = (value: unknown): string =>
+  typeof value === 'number' ? `the number ${value}` : typeof value === 'string' ? `'${value}'` : describeObject(value);
+const describeObject = (value: unknown): string =>
+  value instanceof Tensor ? 'a tensor (copy one with detach())' : kindOf(value);
+
+const isFlat = (data: unknown): data is ArrayLike<number> =>
+  typeof data === 'object' && data !== null && Number.isInteger((data as ArrayLike<number>).length);
 
 function fromFlat(data: ArrayLike<number>, shape: readonly number[]): Tensor {
   checkShape('tensor', shape);
@@ -74,12 +84,14 @@ function fromFlat(data: ArrayLike<number>, shape: readonly number[]): Tensor {
   return own(array, shape.slice());
 }
 
-export function full(shape: readonly number[], value: number): Tensor {
-  checkShape('full', shape);
+function filled(op: string, shape: readonly number[], value: number): Tensor {
+  checkShape(op, shape);
+  if (typeof value !== 'number') throw new Error(`${op}: the value is a number, not ${kindOf(value)}.`);
   return own(newArray(sizeOf(shape)).fill(value), shape.slice());
 }
-export const zeros = (shape: readonly number[]): Tensor => full(shape, 0);
-export const ones = (shape: readonly number[]): Tensor => full(shape, 1);
+export const full = (shape: readonly number[], value: number): Tensor => filled('full', shape, value);
+export const zeros = (shape: readonly number[]): Tensor => filled('zeros', shape, 0);
+export const ones = (shape: readonly number[]): Tensor => filled('ones', shape, 1);
 
 /** 0, 1, ..., n - 1; or start, start + step, ... below end. */
 export function arange(start: number, end?: number, step = 1): Tensor {
@@ -87,6 +99,7 @@ export function arange(start: number, end?: number, step = 1): Tensor {
   const count = Math.ceil((to - from) / step);
   if (!Number.isFinite(count) || step === 0)
     throw new Error(`arange: no list from ${from} to ${to} in steps of ${step}.`);
+  checkShape('arange', [Math.max(0, count)]);
   const array = newArray(Math.max(0, count));
   for (let i = 0; i < array.length; i++) array[i] = from + i * step;
   return own(array, [array.length]);
@@ -94,7 +107,7 @@ export function arange(start: number, end?: number, step = 1): Tensor {
 
 /** The n x n identity matrix. */
 export function eye(n: number): Tensor {
-  checkShape('eye', [n]);
+  checkShape('eye', [n, n]);
   const array = newArray(n * n);
   for (let i = 0; i < n; i++) array[i * n + i] = 1;
   return own(array, [n, n]);
@@ -129,4 +142,11 @@ export function constant(value: number): Tensor {
   wrote(storage);
   if (!Object.is(value, -0)) constants.set(value, made);
   return made;
+}
+
+/** An operand of an op: a number becomes a scalar tensor. */
+export function asTensor(op: string, value: unknown): Tensor {
+  if (value instanceof Tensor) return value;
+  if (typeof value === 'number') return constant(value);
+  throw new Error(`${op}: expected a tensor or a number, not ${kindOf(value)}. Make one with tensor(...).`);
 }

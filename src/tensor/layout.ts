@@ -61,12 +61,47 @@ export function sameShape(a: readonly number[], b: readonly number[]): boolean {
 
 export const showShape = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 
-/** Throws unless every entry is a whole number of at least 0. */
+/** Throws unless it is a list of whole numbers of at least 0. */
 export function checkShape(op: string, shape: readonly number[]): void {
+  checkList(op, 'a shape is a list of sizes, [2, 3] say', shape);
   for (const size of shape)
     if (!Number.isInteger(size) || size < 0)
       throw new Error(`${op}: a shape holds whole numbers of at least 0, not ${showShape(shape)}.`);
   if (sizeOf(shape) > 2 ** 31) throw new Error(`${op}: a tensor of shape ${showShape(shape)} is too large.`);
+}
+
+/** Throws `what` unless it got a list: x.reshape(2, 3) would be read as something else. */
+export function checkList(op: string, what: string, list: unknown): void {
+  if (!Array.isArray(list)) throw new Error(`${op}: ${what}, not ${String(list)}.`);
+}
+
+/**
+ * Strides under which the numbers of a layout, in row-major order, have another shape of the same size; null where no
+ * strides can say it. Axes are matched in the smallest groups of equal size: a group of the old axes must be walked in
+ * one stride to be cut anew.
+ */
+export function reshapedStrides({ shape: oldShape, strides: oldStrides }: Layout, shape: readonly number[]) {
+  const old = oldShape.flatMap((size, axis) => (size === 1 ? [] : [{ size, stride: oldStrides[axis]! }]));
+  const strides = new Array<number>(shape.length).fill(1);
+  let [axis, oldAxis] = [0, 0];
+  while (axis < shape.length && oldAxis < old.length) {
+    let [end, oldEnd] = [axis + 1, oldAxis + 1];
+    let [size, oldSize] = [shape[axis]!, old[oldAxis]!.size];
+    while (size !== oldSize) {
+      if (size < oldSize) size *= shape[end++]!;
+      else {
+        if (old[oldEnd - 1]!.stride !== old[oldEnd]!.stride * old[oldEnd]!.size) return null;
+        oldSize *= old[oldEnd++]!.size;
+      }
+    }
+    let stride = old[oldEnd - 1]!.stride;
+    for (let i = end - 1; i >= axis; i--) {
+      strides[i] = stride;
+      stride *= shape[i]!;
+    }
+    [axis, oldAxis] = [end, oldEnd];
+  }
+  return strides;
 }
 
 /** NumPy's broadcasting: aligned at the last axis, sizes must agree or be 1. */
@@ -117,6 +152,7 @@ export function normalizeAxes(
   shape: readonly number[],
 ): number[] {
   if (axes === undefined) return shape.map((_, axis) => axis);
+  if (typeof axes !== 'number') checkList(op, 'dim is an axis or a list of axes', axes);
   const list = (typeof axes === 'number' ? [axes] : axes).map((axis) => normalizeAxis(op, axis, shape));
   list.sort((a, b) => a - b);
   for (let i = 1; i < list.length; i++)

@@ -19,7 +19,7 @@ function showNumber(x: number): string {
   if (Number.isInteger(x) && Math.abs(x) < 1e6) return `${Object.is(x, -0) ? '-0' : x}`;
   if (!Number.isFinite(x)) return String(x);
   const size = Math.abs(x);
-  return size >= 1e-4 && size < 1e6 ? String(Number(x.toPrecision(5))) : x.toExponential(3);
+  return size >= 1e-4 && size < 1e5 ? String(Number(x.toPrecision(5))) : x.toExponential(3);
 }
 
 export function printTensor(tensor: Tensor): string {
@@ -49,7 +49,7 @@ function printValues(tensor: Tensor): string {
     else for (const i of shown(axis)) if (i !== '...') collect(axis + 1, position + i * strides[axis]!);
   };
   collect(0, 0);
-  const width = Math.max(...cells.map((cell) => cell.length));
+  const width = cells.reduce((widest, cell) => Math.max(widest, cell.length), 0);
   let next = 0;
   const print = (axis: number): string => {
     if (axis === shape.length) return cells[next++]!.padStart(shape.length === 0 ? 0 : width);

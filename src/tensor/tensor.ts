@@ -5,7 +5,7 @@
  * One constructor sets every field, always in this order: all tensors share one hidden class.
  */
 import { readable, type Storage } from '../storage/storage.ts';
-import { type Layout, showShape } from './layout.ts';
+import { type Layout, showShape, sizeOf } from './layout.ts';
 import { printTensor } from './print.ts';
 
 /** How a tensor came to be. Declared by autograd/node.ts. */
@@ -82,6 +82,16 @@ export class Tensor {
   }
 }
 
+/** What a value is, for errors: 'null', 'an array', 'string', ... */
+export const kindOf = (value: unknown): string =>
+  value === null ? 'null' : Array.isArray(value) ? 'an array' : typeof value;
+
+/** Throws a sentence unless it is a tensor: to be asked before anything looks at a shape. */
+export function checkTensor(op: string, value: unknown): asserts value is Tensor {
+  if (!(value instanceof Tensor))
+    throw new Error(`${op}: expected a tensor, not ${kindOf(value)}. Make one with tensor(...).`);
+}
+
 /** A copy of the numbers in row-major order, in the precision they have. */
 export function numbersOf({ storage, layout, offset }: Tensor): Float32Array | Float64Array {
   const { array, start } = readable(storage);
@@ -106,6 +116,8 @@ export class Indices {
   readonly data: Int32Array;
 
   constructor(shape: readonly number[], data: Int32Array) {
+    if (data.length !== sizeOf(shape))
+      throw new Error(`Indices: ${data.length} numbers do not fill shape ${showShape(shape)}.`);
     this.shape = shape;
     this.data = data;
   }

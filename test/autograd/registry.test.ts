@@ -43,14 +43,12 @@ describe(`gradients of every op (seed ${seed})`, () => {
         );
         // Twice through the same graph: the first writes, the second adds.
         output.backward(seedGradient);
-        leaves.forEach((leaf, i) => expectClose(leaf.grad!.toFloat32Array(), rule[i]!));
+        for (const [i, leaf] of leaves.entries()) expectClose(leaf.grad!.toFloat32Array(), rule[i]!);
         output.backward(seedGradient);
-        leaves.forEach((leaf, i) =>
-          expectClose(
-            leaf.grad!.toFloat32Array(),
-            rule[i]!.map((x) => 2 * x),
-          ),
-        );
+        for (const [i, leaf] of leaves.entries()) {
+          const twice = rule[i]!.map((x) => 2 * x);
+          expectClose(leaf.grad!.toFloat32Array(), twice);
+        }
       });
     });
 });
@@ -62,5 +60,6 @@ const copyOut = (x: Tensor) => ({ data: Array.from(x.toFloat32Array()), shape: x
 
 function expectClose(found: Float32Array, expected: Float32Array): void {
   expect(found.length).toBe(expected.length);
-  found.forEach((x, i) => expect(Math.abs(x - expected[i]!)).toBeLessThanOrEqual(1e-5 * (1 + Math.abs(expected[i]!))));
+  for (const [i, x] of found.entries())
+    expect(Math.abs(x - expected[i]!)).toBeLessThanOrEqual(1e-5 * (1 + Math.abs(expected[i]!)));
 }

@@ -11,7 +11,7 @@ import { reduce } from './reduce.ts';
 import { softmax } from './softmax.ts';
 import { squaredError } from './squared-error.ts';
 
-export const reference: ReferenceKernels = {
+const reference: ReferenceKernels = {
   ...elementwise,
   ...reduce,
   ...movement,

@@ -12,15 +12,15 @@ import { single } from './single.ts';
 import { accumulator, type Lanes, sweep, toBytes, type Vector } from './sweep.ts';
 
 /** The parameters of the kinds of kernel, in order; families that import one need their types. */
-export const unaryParameters = { x: 'i32', out: 'i32', n: 'i32', p: 'f32', q: 'f32' } as const;
-export const binaryParameters = {
+const unaryParameters = { x: 'i32', out: 'i32', n: 'i32', p: 'f32', q: 'f32' } as const;
+const binaryParameters = {
   ...({ a: 'i32', aRow: 'i32', aColumn: 'i32', b: 'i32', bRow: 'i32', bColumn: 'i32' } as const),
   ...({ out: 'i32', rows: 'i32', columns: 'i32' } as const),
 };
-export const slopeParameters = {
+const slopeParameters = {
   ...({ g: 'i32', saved: 'i32', out: 'i32', n: 'i32', p: 'f32', q: 'f32', accumulate: 'i32' } as const),
 };
-export const whereParameters = { condition: 'i32', a: 'i32', b: 'i32', out: 'i32', n: 'i32' } as const;
+const whereParameters = { condition: 'i32', a: 'i32', b: 'i32', out: 'i32', n: 'i32' } as const;
 
 /** A function of four numbers at once; what it uses twice it keeps in a local of `code`. p and q are the op's attributes, splatted. */
 export type LaneFunction = (x: Vector, code: Code, p: Vector, q: Vector) => V128;

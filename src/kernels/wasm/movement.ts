@@ -9,9 +9,9 @@ import { f32, f32x4, type Int, i32, v128 } from './instructions.ts';
 import { single } from './single.ts';
 import { type Pointer, sweep, toBytes } from './sweep.ts';
 
-export const fillParameters = { out: 'i32', n: 'i32', value: 'f32' } as const;
-export const copyParameters = { x: 'i32', out: 'i32', n: 'i32' } as const;
-export const copyStridedParameters = {
+const fillParameters = { out: 'i32', n: 'i32', value: 'f32' } as const;
+const copyParameters = { x: 'i32', out: 'i32', n: 'i32' } as const;
+const copyStridedParameters = {
   ...({ x: 'i32', a0: 'i32', a1: 'i32', a2: 'i32', a3: 'i32' } as const),
   ...({ out: 'i32', b0: 'i32', b1: 'i32', b2: 'i32', b3: 'i32' } as const),
   ...({ d0: 'i32', d1: 'i32', d2: 'i32', d3: 'i32', accumulate: 'i32' } as const),

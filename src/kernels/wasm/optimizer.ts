@@ -11,7 +11,7 @@ import { f32, f32x4, type Int, i32x4, v128 } from './instructions.ts';
 import { single } from './single.ts';
 import { type Lanes, sweep, toBytes } from './sweep.ts';
 
-export const sgdParameters = {
+const sgdParameters = {
   ...({ w: 'i32', g: 'i32', velocity: 'i32', n: 'i32', lr: 'f32', momentum: 'f32', dampening: 'f32' } as const),
   ...({ nesterov: 'i32', weightDecay: 'f32', first: 'i32' } as const),
 };
@@ -55,7 +55,7 @@ function defineSgd(module: WasmModule): void {
 
 /** What the emitted adam takes: `decay` is added to the slope, `shrink` acts on the weight itself (decoupled);
  * `rootInverse` is 1 / sqrt(correction2). */
-export const adamParameters = {
+const adamParameters = {
   ...({ w: 'i32', g: 'i32', m: 'i32', v: 'i32', vMax: 'i32', n: 'i32', rate: 'f32' } as const),
   ...({ keepMean: 'f32', takeMean: 'f32', keepSquare: 'f32', takeSquare: 'f32', eps: 'f32' } as const),
   ...({ decay: 'f32', shrink: 'f32', rootInverse: 'f32' } as const),

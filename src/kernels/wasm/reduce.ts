@@ -14,7 +14,7 @@ import { type F32, f32, f32x4, type Int, i32, select, type V128, v128 } from './
 import { single } from './single.ts';
 import { accumulator, type Lanes, lastLanes, type Pointer, sweep, toBytes, type Vector, wholeVector } from './sweep.ts';
 
-export const reduceParameters = {
+const reduceParameters = {
   ...({ x: 'i32', out: 'i32', outer: 'i32', n: 'i32', inner: 'i32', accumulate: 'i32' } as const),
 };
 

@@ -15,7 +15,7 @@ const rowsParameters = { x: 'i32', out: 'i32', rows: 'i32', columns: 'i32' } as 
 const rowsSlopeParameters = {
   ...({ g: 'i32', y: 'i32', out: 'i32', rows: 'i32', columns: 'i32', accumulate: 'i32' } as const),
 };
-export const softmaxParameters = {
+const softmaxParameters = {
   softmax: rowsParameters,
   logSoftmax: rowsParameters,
   logSumExp: rowsParameters,

@@ -6,8 +6,8 @@ import { f32, f32x4, i32 } from './instructions.ts';
 import { single } from './single.ts';
 import { accumulator, sweep, toBytes } from './sweep.ts';
 
-export const squaredErrorParameters = { a: 'i32', b: 'i32', out: 'i32', n: 'i32', scale: 'f32' } as const;
-export const squaredErrorSlopeParameters = {
+const squaredErrorParameters = { a: 'i32', b: 'i32', out: 'i32', n: 'i32', scale: 'f32' } as const;
+const squaredErrorSlopeParameters = {
   ...({ g: 'i32', a: 'i32', b: 'i32', out: 'i32', n: 'i32', scale: 'f32', accumulate: 'i32' } as const),
 };
 

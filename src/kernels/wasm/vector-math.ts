@@ -125,7 +125,7 @@ function log1pOfFraction(code: Code, x: Vector): V128 {
 /** tanh |x| = -t / (2 + t) with t = expm1(-2 |x|), which is in [-1, 0] and never cancels. */
 export function tanh(code: Code, x: Vector): V128 {
   const t = code.local(expm1(code, mul(abs(x), constant(-2))));
-  return withSign(neg(div(t, add(t, constant(2)))), x);
+  return withSign(abs(div(t, add(t, constant(2)))), x);
 }
 
 const withSign = (magnitude: V128, x: V128) => v128.or(magnitude, v128.and(x, i32x4.splat(0x80000000)));

@@ -18,7 +18,7 @@ export const bytes = (elements: Int) => i32.shl(elements, 2);
 export const isSet = (flags: Int, flag: number) => i32.and(flags, flag);
 export const zero = f32x4.splat(0);
 
-export type FourVectors = [Local<'v128'>, Local<'v128'>, Local<'v128'>, Local<'v128'>];
+type FourVectors = [Local<'v128'>, Local<'v128'>, Local<'v128'>, Local<'v128'>];
 export const fourVectors = (code: Code): FourVectors => [
   code.local(zero),
   code.local(zero),

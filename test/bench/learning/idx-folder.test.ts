@@ -52,7 +52,7 @@ describe('loadIdxFolder', () => {
       { 'train-images-idx3-ubyte': idxFile([200, 0, 12], []) },
       /the file holds no images: 200 x 0 x 12\.$/,
     ],
-    ['giant images', { 't10k-images-idx3-ubyte': idxFile([1, 1, 257], new Uint8Array(257)) }, /1 x 257 .* too large/],
+    ['giant images', { 't10k-images-idx3-ubyte': idxFile([1, 1, 129], new Uint8Array(129)) }, /1 x 129 .* too large/],
     [
       'a label of 10',
       { 't10k-labels-idx1-ubyte': idxFile([50], new Array(50).fill(10)) },

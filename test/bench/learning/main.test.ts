@@ -68,7 +68,7 @@ describe('npm start', () => {
       {
         code: 2,
         output: '',
-        errors: expect.stringMatching(/^--json .*the folder it should go to does not exist\.\n$/),
+        errors: expect.stringMatching(/^--json .*its folder does not exist or takes no files\.\n$/),
       },
     ]);
     expect(readdirSync(folder)).toEqual([]);

@@ -23,7 +23,7 @@ describe('checkWritable', () => {
     expect(() => checkWritable(join(folder, 'inner'))).toThrow(/inner: this is a folder, expected a file\.$/);
     expect(() => checkWritable(join(folder, 'other/'))).toThrow(/other\/: this is a folder, expected a file\.$/);
     expect(() => checkWritable('/dev/null')).toThrow('--json /dev/null: this is a device or pipe, expected a file.');
-    expect(() => checkWritable(join(folder, 'none/a.json'))).toThrow(/the folder it should go to does not exist\.$/);
+    expect(() => checkWritable(join(folder, 'none/a.json'))).toThrow(/its folder does not exist or takes no files\.$/);
     expect(() => checkWritable(join(folder, 'file/a.json'))).toThrow(
       /part of the path is a file, expected a folder\.$/,
     );

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { MODELS, type ModelName } from '../../../bench/learning/models.ts';
-import { embeddedDigits, table } from '../../../bench/learning/train-command.ts';
+import { checkSize, embeddedDigits, table } from '../../../bench/learning/train-command.ts';
 import { trainAndTest } from '../../../bench/learning/training.ts';
 
 const silent = { step() {}, epoch() {}, stop() {} };
@@ -37,10 +37,15 @@ describe('trainAndTest', () => {
       '--lr 1e+30: the loss of mlp is no longer finite, choose a smaller rate.',
     );
   });
+});
 
+describe('checkSize', () => {
   it('tells images that are too small for the convolutional network', () => {
-    const tiny = { ...data, train: { ...data.train, height: 3 } };
-    expect(() => trainAndTest(tiny, settings('cnn', 1), silent)).toThrow(/needs 4 x 4 pixels, but they have 3 x 28\.$/);
+    const tiny = { ...data.train, height: 3 };
+    expect(() => checkSize('mlp', tiny)).not.toThrow();
+    expect(() => checkSize('cnn', tiny)).toThrow(
+      '--model cnn needs images of 4 x 4 pixels or more, but they have 3 x 28.',
+    );
   });
 });
 
