@@ -47,6 +47,8 @@ Object.defineProperties(Tensor.prototype, {
       return this.node === null || this.node.op !== null ? null : asGradient(this.node);
     },
     set(this: Tensor, value: Tensor | null) {
+      // Clearing what is not there is no error: an optimizer clears frozen parameters too.
+      if (value === null && this.node?.op !== null) return;
       if (this.node === null || this.node.op !== null)
         throw new Error('grad: only leaves that require a gradient have one; call requiresGrad_() on the leaf.');
       if (value !== null && !sameShape(value.shape, this.shape))

@@ -28,7 +28,7 @@ export interface VarianceOptions {
   readonly keepdim?: boolean;
 }
 
-/** What both start from: the differences from the mean, and what the sum of their squares is divided by (0: the result is NaN). */
+/** What both start from: the differences from the mean, and what the sum of their squares is divided by (0 gives NaN). */
 function deviations(op: string, x: Tensor, dim: Dim | undefined, unbiased: boolean) {
   checkTensor(op, x);
   const axes = normalizeAxes(op, dim, x.shape);

@@ -326,7 +326,8 @@ export function pad(x: Tensor, amounts: readonly number[], value = 0): Tensor {
   checkList('pad', 'amounts is a list of pairs, [left, right, top, bottom] say', amounts);
   if (amounts.length % 2 !== 0 || amounts.length > 2 * x.ndim)
     throw new Error(`pad: ${amounts.length} amounts do not make pairs for the axes of shape ${showShape(x.shape)}.`);
-  checkShape('pad', amounts);
+  if (!amounts.every((amount) => Number.isInteger(amount) && amount >= 0))
+    throw new Error(`pad: amounts are whole numbers of at least 0, not ${showShape(amounts)}. To cut, use slice.`);
   const before = (axis: number) => amounts[2 * (x.ndim - 1 - axis)] ?? 0;
   const after = (axis: number) => amounts[2 * (x.ndim - 1 - axis) + 1] ?? 0;
   const shape = x.shape.map((size, axis) => before(axis) + size + after(axis));

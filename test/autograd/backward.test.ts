@@ -455,6 +455,27 @@ describe('ops of one’s own', () => {
     expect(x.mul(2).requiresGrad).toBe(true); // recording is on again
   });
 
+  it('may run walks of their own within the walk: nothing that the outer one still needs is given back', () => {
+    const inner = defineOp<[Tensor]>({
+      name: 'test.inner',
+      inputs: ['x'],
+      forward: ([x]) => x.mul(2),
+      gradient: [
+        (_, g) => {
+          for (let i = 0; i < 3; i++) grad((w: Tensor) => w.add(i).square().sum())(zeros([10_000]));
+          return g.mul(2);
+        },
+      ],
+      reads: 'nothing',
+      samples: () => [],
+    });
+    const x = parameter(zeros([20_000]));
+    inner(inner(x.mul(3)).tanh())
+      .sum()
+      .backward();
+    expect(x.grad!.toFloat32Array()).toEqual(new Float32Array(20_000).fill(12));
+  });
+
   it('may differentiate something themselves within the walk, as checkpointing does', () => {
     const block = (x: Tensor): Tensor => x.tanh().square();
     const checkpoint = defineOp<[Tensor]>({

@@ -114,6 +114,18 @@ describe('SpanAllocator', () => {
     );
   });
 
+  it('respects a limit that was lowered: gaps above it stay empty', () => {
+    const spans = new SpanAllocator();
+    const [low, high] = [spans.allocate(64, 1000, anywhere), spans.allocate(128, 1000, anywhere)];
+    const top = spans.allocate(16, 1000, anywhere);
+    spans.free(high, 128);
+    expect(spans.allocate(128, 100, anywhere)).toBe(0);
+    spans.free(low, 64);
+    expect(spans.allocate(64, 100, anywhere)).toBe(low);
+    expect(spans.allocate(128, 1000, anywhere)).toBe(high);
+    expect(top).toBeGreaterThan(high);
+  });
+
   it('refuses what no memory holds, sizes past 2^31 too', () => {
     const spans = new SpanAllocator();
     for (const size of [2 ** 30, 2 ** 31 - 8, 2 ** 31, 2 ** 32])
@@ -190,6 +202,27 @@ describe('regions', () => {
         expect(heap.bytesInUse).toBeLessThanOrEqual(8 * 2 ** 18 * 4);
       }),
       { ...fixedSeed, numRuns: 60 },
+    );
+  });
+
+  it('carve a chunk to its last element: small ones from below never meet large ones from above', () => {
+    const near = fc.array(fc.integer({ min: 1, max: 2 * smallSize }), { minLength: 3, maxLength: 9 });
+    fc.assert(
+      fc.property(near, (list) => {
+        const holdings = new Holdings(heap);
+        const live: Range[] = [];
+        for (let i = 0; holdings.chunks.length < 4; i++) {
+          const size = list[i % list.length]!;
+          live.push({ address: holdings.allocate(size, false), size });
+        }
+        expectDisjoint(live);
+        for (const { address, size } of live) {
+          const chunk = holdings.chunks.find((start) => address >= start && address + size <= start + 2 ** 18);
+          if (chunk === undefined) throw new Error(`${address} to ${address + size} leaves its chunk.`);
+        }
+        holdings.release();
+      }),
+      { ...fixedSeed, numRuns: 40 },
     );
   });
 
