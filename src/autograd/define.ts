@@ -115,6 +115,15 @@ export function defineOp<Inputs extends readonly Tensor[], Attributes = undefine
 ): Op<Inputs, Attributes> {
   const { name, inputs } = definition;
   if (registry.has(name)) throw new Error(`defineOp: an op named ${name} exists already. Choose another name.`);
+  for (const [field, rules] of [
+    ['gradient', definition.gradient],
+    ['raw', definition.raw],
+  ] as const)
+    if (Array.isArray(rules) && rules.length !== inputs.length)
+      throw new Error(
+        `defineOp: ${name} has ${inputs.length} inputs (${inputs.join(', ')}) and ${rules.length} entries in ${field}: one for ` +
+          'each input, or one function for all.',
+      );
   const op = definition as unknown as AnyOp;
   registry.set(name, op);
   const count = inputs.length;

@@ -18,7 +18,7 @@ export const mode = {
 
 /**
  * Runs `body` without recording, and gives back all memory that it took but what it returns (a tensor, or arrays and
- * plain objects of tensors). For evaluation, and for changing parameters by hand.
+ * objects that hold tensors). For evaluation, and for changing parameters by hand.
  *
  *     const accuracy = noGrad(() => model.forward(x).argmax(1));
  *
@@ -68,7 +68,7 @@ export function withRecording<Result>(on: boolean, body: () => Result): Result {
   }
 }
 
-/** The storages of all tensors in a result: itself, or within arrays, maps, sets and plain objects. */
+/** The storages of all tensors in a result: itself, or within arrays, maps, sets and the fields of objects. */
 function storagesOf(result: unknown): Storage[] {
   const found: Storage[] = [];
   const seen = new Set<object>();
@@ -81,13 +81,8 @@ function storagesOf(result: unknown): Storage[] {
     seen.add(value);
     if (Array.isArray(value) || value instanceof Set) for (const inner of value) visit(inner);
     else if (value instanceof Map) for (const inner of value.values()) visit(inner);
-    else if (isPlain(value)) for (const inner of Object.values(value)) visit(inner);
+    else for (const inner of Object.values(value)) visit(inner);
   };
   visit(result);
   return found;
-}
-
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }

@@ -16,10 +16,10 @@ import type { AnyOp } from './define.ts';
 import type { Springs } from './inbox.ts';
 
 declare module '../tensor/tensor.ts' {
-  interface GraphNode extends NodeFields {}
+  interface GraphNode extends Node {}
 }
 
-interface NodeFields extends Dependent {
+export class Node implements Dependent {
   /** null: a leaf. */
   readonly op: AnyOp | null;
   inputs: readonly Tensor[];
@@ -43,23 +43,6 @@ interface NodeFields extends Dependent {
   wantedBy: number;
   cursor: number;
   /** Where it was made, kept under detectAnomaly only. */
-  trace: string | null;
-}
-
-export class Node implements NodeFields {
-  readonly op: AnyOp | null;
-  inputs: readonly Tensor[];
-  readonly attributes: unknown;
-  output: Tensor;
-  saved: Tensor | null;
-  versions: number;
-  readonly region: Region;
-  slope: Tensor | null;
-  ownsSlope: boolean;
-  springs: Springs | null;
-  reachedBy: number;
-  wantedBy: number;
-  cursor: number;
   trace: string | null;
 
   constructor(op: AnyOp | null, inputs: readonly Tensor[], attributes: unknown, output: Tensor, region: Region) {

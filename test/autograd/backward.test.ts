@@ -429,6 +429,18 @@ describe('ops of one’s own', () => {
     expect(again).toThrow(/an op named test\.cube exists already/);
   });
 
+  it('have one gradient rule for each input, or one for all', () => {
+    const incomplete = () =>
+      defineOp<[Tensor, Tensor]>({
+        name: 'test.incomplete',
+        inputs: ['a', 'b'],
+        forward: ([a, b]) => a.mul(b),
+        gradient: [(_, g) => g],
+        samples: () => [],
+      });
+    expect(incomplete).toThrow(/test\.incomplete has 2 inputs \(a, b\) and 1 entries in gradient/);
+  });
+
   it('whose rule fails leave no stale messages: the next walk is right', () => {
     let fail = true;
     const moody = defineOp<[Tensor]>({

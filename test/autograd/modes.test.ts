@@ -18,6 +18,7 @@ import {
   stack,
   type Tensor,
   tensor,
+  zeros,
 } from '../../src/index.ts';
 
 const leaf = (data: Parameters<typeof tensor>[0]): Tensor => tensor(data).requiresGrad_();
@@ -103,6 +104,16 @@ describe('scope', () => {
       return scope(() => inner.add(1));
     });
     expect(kept.toArray()).toEqual([3, 5]);
+  });
+
+  it('keeps what stands in the fields of an object that it returns', () => {
+    class Statistics {
+      readonly mean = zeros([1000]).add(2);
+      readonly nested = { deviation: zeros([1000]).add(3) };
+    }
+    const kept = scope(() => new Statistics());
+    expect(kept.mean.sum().item()).toBe(2000);
+    expect(kept.nested.deviation.sum().item()).toBe(3000);
   });
 });
 

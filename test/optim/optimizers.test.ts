@@ -239,3 +239,22 @@ describe('Optimizer', () => {
     expect(() => new AdamW(w, { eps: -1 })).toThrow(/AdamW: eps must be/);
   });
 });
+
+describe('a frozen parameter', () => {
+  it('is passed over, and moves again once it is thawed', () => {
+    const [w, frozen] = [parameter(tensor([1])), parameter(tensor([1]))];
+    const optimizer = new SGD([w, frozen], { lr: 0.5 });
+    const step = (): void => {
+      const loss = w.add(frozen).sum();
+      optimizer.zeroGrad();
+      loss.backward();
+      optimizer.step();
+    };
+    frozen.requiresGrad_(false);
+    step();
+    expect([w.item(), frozen.item()]).toEqual([0.5, 1]);
+    frozen.requiresGrad_();
+    step();
+    expect([w.item(), frozen.item()]).toEqual([0, 0.5]);
+  });
+});
