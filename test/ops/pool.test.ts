@@ -173,6 +173,14 @@ describe('both', () => {
         `${name}: image [1, 1, 0, 4] is smaller than the window [2, 2].`,
         () => pool(zeros([1, 1, 0, 4]), { kernelSize: 2, padding: 1 }),
       ],
+      [
+        `${name}: padding [1, 0] is more than half of the window [1, 4].`,
+        () => pool(x, { kernelSize: [1, 4], padding: [1, 0] }),
+      ],
+      [
+        `${name}: padding [0, 1] is more than half of the window [4, 1].`,
+        () => pool(x, { kernelSize: [4, 1], padding: [0, 1] }),
+      ],
       [`${name}: padding [2, 2] is more than half of the window [3, 3].`, () => pool(x, { kernelSize: 3, padding: 2 })],
       [`${name}: kernelSize is a whole number of at least 1, or two of them, not 0.`, () => pool(x, { kernelSize: 0 })],
       [
