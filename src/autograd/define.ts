@@ -5,8 +5,8 @@
  * of them come the checks of first and second derivatives, the table in the docs, and whatever else must not forget one.
  */
 import { settle } from '../storage/context.ts';
-import { constant } from '../tensor/create.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { asTensor } from '../tensor/create.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { checkFinite, whereCalled } from './anomaly.ts';
 import { mode } from './modes.ts';
 import { type Node, record } from './node.ts';
@@ -131,16 +131,10 @@ export function defineOp<Inputs extends readonly Tensor[], Attributes = undefine
   let call: (a: unknown, b: unknown, c: unknown, d: unknown) => Tensor;
   if (inputs.some((input) => input.startsWith('...') || input.endsWith('?')))
     call = (list, attributes) => {
-      const operands = list as readonly Operand[];
-      for (const operand of operands)
-        if (!(operand instanceof Tensor))
-          return call(
-            operands.map((x) => asTensor(name, x)),
-            attributes,
-            0,
-            0,
-          );
-      return apply(op, operands as readonly Tensor[], attributes);
+      // The graph keeps a list of its own: the caller may go on changing theirs.
+      const operands = (list as readonly unknown[]).slice();
+      for (let i = 0; i < operands.length; i++) operands[i] = asTensor(name, operands[i]);
+      return apply(op, operands as Tensor[], attributes);
     };
   else if (count === 1) call = (a, attributes) => apply(op, [asTensor(name, a)], attributes);
   else if (count === 2) call = (a, b, attributes) => apply(op, [asTensor(name, a), asTensor(name, b)], attributes);
@@ -148,14 +142,6 @@ export function defineOp<Inputs extends readonly Tensor[], Attributes = undefine
     call = (a, b, c, attributes) => apply(op, [asTensor(name, a), asTensor(name, b), asTensor(name, c)], attributes);
   else throw new Error(`defineOp: ${name} has ${count} inputs; ops have one to three, or a list ('...name').`);
   return Object.assign(call as unknown as Op<Inputs, Attributes>, { definition });
-}
-
-function asTensor(op: string, value: unknown): Tensor {
-  if (value instanceof Tensor) return value;
-  if (typeof value === 'number') return constant(value);
-  throw new Error(
-    `${op}: expected a tensor or a number, not ${value === null ? 'null' : typeof value}. Make one with tensor(...).`,
-  );
 }
 
 /** Runs an op on its inputs, and records it if a derivative may be asked for. */

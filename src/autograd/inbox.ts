@@ -13,7 +13,7 @@
  * are the same every time.
  */
 import { run } from '../storage/dispatch.ts';
-import { address, allocateShape, contiguous, packed, writeAddress, wroteTo } from '../tensor/access.ts';
+import { address, allocateShape, contiguous, packed, wroteTo } from '../tensor/access.ts';
 import { constant } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
@@ -47,7 +47,7 @@ export function receiveGradient(inbox: Node, g: Tensor): void {
     setSlope(inbox, own ? packed(g) : g, own);
   } else {
     const sum = ownSlope(inbox, slope);
-    const target = writeAddress(sum);
+    const target = address(sum);
     const from = address(contiguous(g));
     run.add(target, 0, 1, from, 0, 1, target, 1, sum.size);
     wroteTo(sum);
@@ -55,8 +55,8 @@ export function receiveGradient(inbox: Node, g: Tensor): void {
 }
 
 /**
- * A place for a raw gradient kernel to write the message to: [tensor, whether to add]. The kernel's caller says wroteTo
- * afterwards.
+ * Where a raw gradient kernel writes its message, or adds it, if there is a slope already: contiguous, of `shape`. After
+ * adding, its caller says wroteTo.
  */
 export function slopeToAddTo(inbox: Node, shape: readonly number[]): Tensor {
   const { slope } = inbox;

@@ -2,7 +2,7 @@
 
 import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
-import { address, contiguous, writeAddress, wroteTo } from '../tensor/access.ts';
+import { address, contiguous, wroteTo } from '../tensor/access.ts';
 import { buffer, zeros } from '../tensor/create.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts';
@@ -104,11 +104,11 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
         const { mean, meanSquare } = slot;
         const n = parameter.size;
         const largest = amsgrad ? slot.maxMeanSquare : null;
-        const w = writeAddress(parameter);
+        const w = address(parameter);
         const g = address(contiguous(gradient));
-        const m = writeAddress(mean);
-        const v = writeAddress(meanSquare);
-        const vMax = largest === null ? 0 : writeAddress(largest);
+        const m = address(mean);
+        const v = address(meanSquare);
+        const vMax = largest === null ? 0 : address(largest);
         run.adam(w, g, m, v, vMax, n, lr, beta1, beta2, eps, weightDecay, decoupled, correction1, correction2);
         wroteTo(parameter);
         wroteTo(mean);

@@ -2,7 +2,7 @@
 
 import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
-import { address, contiguous, writeAddress, wroteTo } from '../tensor/access.ts';
+import { address, contiguous, wroteTo } from '../tensor/access.ts';
 import { buffer, zeros } from '../tensor/create.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts';
@@ -79,9 +79,9 @@ export class SGD extends Optimizer<SGDOptions, SGDSlot> {
           }
           velocity = slot.velocity;
         }
-        const w = writeAddress(parameter);
+        const w = address(parameter);
         const g = address(contiguous(gradient));
-        const v = velocity === null ? 0 : writeAddress(velocity);
+        const v = velocity === null ? 0 : address(velocity);
         run.sgd(w, g, v, parameter.size, lr, momentum, dampening, nesterov, weightDecay, first);
         wroteTo(parameter);
         if (velocity !== null) wroteTo(velocity);

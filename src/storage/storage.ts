@@ -138,8 +138,10 @@ function hostOf(storage: Storage): FloatArray {
     );
   const rescued = storage.region.rescued(storage.address, storage.size);
   if (rescued === null) throw new GivenBackError(storage.size);
-  storage.host = rescued;
-  return rescued;
+  // A copy of its own: the slab goes when nobody needs it any more.
+  storage.host = rescued.slice();
+  storage.region = nowhere;
+  return storage.host;
 }
 
 /** What is thrown when numbers are asked for whose memory was given back. */
@@ -154,7 +156,7 @@ export class GivenBackError extends Error {
   }
 }
 
-/** Reads the numbers where they are, without staging: call `read` with an array and the index of the first. */
+/** The numbers where they are, without staging: an array, and where in it they start. Good until the next allocation. */
 export function readable(storage: Storage): { array: FloatArray; start: number } {
   if (storage.region.alive && storage.host === null) return { array: storage.heap.floats, start: storage.address };
   return { array: hostOf(storage), start: 0 };

@@ -5,6 +5,7 @@
  * decides: it returns the tensor itself or a packed copy. Whoever calls `address` has asked it before, or passes the
  * strides on.
  */
+import { settle } from '../storage/context.ts';
 import { heap, run } from '../storage/dispatch.ts';
 import { locate, newStorage, wrote } from '../storage/storage.ts';
 import { contiguousLayout, type Layout } from './layout.ts';
@@ -103,28 +104,31 @@ function copyAxes(from: number, to: number, axes: readonly CopyAxis[], accumulat
   );
 }
 
-/** The address of a contiguous tensor that kernels are about to overwrite in place; say `wroteTo` afterwards. */
-export function writeAddress(x: Tensor): number {
-  return locate(x.storage) + x.offset;
-}
-
-/** Counts an in-place write, so that whoever saved the old numbers notices. */
+/** To be called after kernels wrote in place: counts the write, so that whoever saved the old numbers notices. */
 export function wroteTo(x: Tensor): void {
   wrote(x.storage);
 }
 
 /**
- * Calls `read` with the numbers of a contiguous tensor where they stand, no copy made. The view is good only inside the
- * call: do not keep it, and compute no tensors meanwhile. What is written through it counts as an in-place write.
+ * Calls `body` with the numbers of a contiguous tensor where they stand, no copy made. The view is good only inside the
+ * call: do not keep it, and compute no tensors meanwhile. It is for reading; with `write: true` it may be written, which
+ * counts as an in-place write.
+ *
+ *     const largest = withData(x, (view) => view.reduce((a, b) => Math.max(a, b)));
  */
-export function withData<Result>(x: Tensor, read: (view: Float32Array) => Result): Result {
+export function withData<Result>(
+  x: Tensor,
+  body: (view: Float32Array) => Result,
+  { write = false }: { readonly write?: boolean } = {},
+): Result {
   if (!x.layout.contiguous)
     throw new Error('withData: the elements of this view do not stand in a row. Copy it first: x.contiguous().');
   const start = address(x);
   const { floats } = heap;
   try {
-    return read(floats.subarray(start, start + x.size) as Float32Array);
+    return body(floats.subarray(start, start + x.size) as Float32Array);
   } finally {
-    wroteTo(x);
+    if (write) wroteTo(x);
+    settle();
   }
 }

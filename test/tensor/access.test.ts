@@ -14,14 +14,15 @@ describe('withData', () => {
   ])('reads and writes %s', (_, make) => {
     const x = make();
     expect(withData(x, (view) => Array.from(view))).toEqual([0, 1, 2, 3, 4, 5]);
-    withData(x, (view) => {
+    const write = (view: Float32Array): void => {
       view[1] = 10;
-    });
+    };
+    withData(x, write, { write: true });
     expect(x.toArray()).toEqual([0, 10, 2, 3, 4, 5]);
     expect(x.add(1).toArray()).toEqual([1, 11, 3, 4, 5, 6]);
     const part = x.slice([[2, 4]]);
     expect(withData(part, (view) => view.length)).toBe(2);
-    withData(part, (view) => view.fill(7));
+    withData(part, (view) => view.fill(7), { write: true });
     expect(x.toArray()).toEqual([0, 10, 7, 7, 4, 5]);
   });
 
@@ -30,15 +31,22 @@ describe('withData', () => {
     expect(withData(tensor(3), (view) => view[0])).toBe(3);
   });
 
+  it('does not count as a write when it only reads', () => {
+    const [x, w] = [tensor([1, 2]), tensor([1, 1]).requiresGrad_()];
+    const loss = x.mul(w).sum();
+    expect(withData(x, (view) => view[1])).toBe(2);
+    loss.backward();
+    expect(w.grad!.toArray()).toEqual([1, 2]);
+  });
+
   it('counts as a write, also when the callback throws', () => {
     const [x, w] = [tensor([1, 2]), tensor([1, 1]).requiresGrad_()];
     const loss = x.mul(w).sum();
-    expect(() =>
-      withData(x, (view) => {
-        view[0] = 5;
-        throw new Error('mine');
-      }),
-    ).toThrow('mine');
+    const fail = (view: Float32Array): void => {
+      view[0] = 5;
+      throw new Error('mine');
+    };
+    expect(() => withData(x, fail, { write: true })).toThrow('mine');
     expect(x.toArray()).toEqual([5, 2]);
     expect(() => loss.backward()).toThrow(/was changed in place/);
   });
