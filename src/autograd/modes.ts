@@ -69,7 +69,9 @@ export function withRecording<Result>(on: boolean, body: () => Result): Result {
 }
 
 /** The storages of all tensors in a result: itself, or within arrays, maps, sets and the fields of objects. */
-function storagesOf(result: unknown): Storage[] {
+function storagesOf(result: unknown): readonly Storage[] {
+  if (typeof result !== 'object' || result === null || ArrayBuffer.isView(result)) return [];
+  if (result instanceof Tensor) return [result.storage];
   const found: Storage[] = [];
   const seen = new Set<object>();
   const visit = (value: unknown): void => {

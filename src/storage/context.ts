@@ -197,7 +197,11 @@ export function endStep(walk: number): void {
  * Runs `body` in a frame of its own and gives back all that was made in it but the storages of its result, which become
  * ordinary arrays: what leaves a frame is mostly read, and then belongs to the garbage collector.
  */
-export function inFrame<Result>(name: string, body: () => Result, storagesOf: (result: Result) => Storage[]): Result {
+export function inFrame<Result>(
+  name: string,
+  body: () => Result,
+  storagesOf: (result: Result) => readonly Storage[],
+): Result {
   const context = active;
   const parent = context.frame;
   const frame = new Frame(parent);

@@ -63,10 +63,13 @@ export class Holdings {
     return this.size - (this.high - this.low);
   }
 
-  /** Copies of the low ends, one a chunk. */
-  rescueSmall(): FloatArray[] {
+  /** Copies of the low ends, one a chunk; null where no chunk has any. */
+  rescueSmall(): FloatArray[] | null {
     this.closeChunk();
-    return this.chunks.map((start, i) => this.heap.floats.slice(start, this.lowEnds[i]));
+    const { chunks, lowEnds } = this;
+    for (let i = 0; i < chunks.length; i++)
+      if (lowEnds[i]! > chunks[i]!) return chunks.map((start, k) => this.heap.floats.slice(start, lowEnds[k]));
+    return null;
   }
 
   release(): void {
@@ -162,8 +165,8 @@ export class Region {
     this.nodes = [];
     this.dependents.length = 0;
     this.alive = false;
-    this.slabStarts = holdings.chunks.slice();
     this.slabs = holdings.rescueSmall();
+    if (this.slabs !== null) this.slabStarts = holdings.chunks.slice();
     this.holdings = null;
     this.ballast = null;
     holdings.release();

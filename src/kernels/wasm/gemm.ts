@@ -156,6 +156,29 @@ function definePackA(module: WasmModule): Callable {
   });
 }
 
+const packedTogether = 8;
+
+/**
+ * Packs 8 adjacent rows of A whose elements stand side by side (a transposed operand): four panels at once, since their
+ * 32 bytes of each column lie in one cache line.
+ */
+function definePackTransposedA(module: WasmModule): Callable {
+  const parameters = { a: 'i32', step: 'i32', out: 'i32', k: 'i32' } as const;
+  return module.define('packTransposedA', parameters, ({ a, step, out, k }, code) => {
+    const panels = [out];
+    const size = code.local(i32.shl(k, 3));
+    while (panels.length < packedTogether / tileRows) panels.push(code.local(i32.add(panels.at(-1)!, size)));
+    const end = code.local(i32.add(out, size));
+    code.for(out, out, end, 4 * tileRows, () => {
+      panels.forEach((panel, i) => {
+        code.store64Lane(panel, v128.load64Zero(a, 8 * i), 0);
+        if (panel !== out) code.advance(panel, 4 * tileRows);
+      });
+      code.advance(a, step);
+    });
+  });
+}
+
 /** Packs k rows of up to 16 adjacent columns of B: [k][16], zeros where there is no column. */
 function definePackB(module: WasmModule): Callable {
   const parameters = { b: 'i32', row: 'i32', column: 'i32', out: 'i32', k: 'i32', columns: 'i32' } as const;
@@ -229,6 +252,7 @@ function defineGemm(module: WasmModule, environment: Environment): void {
   const tileDirect = defineTile(module, 'direct');
   const edge = defineEdge(module);
   const packA = definePackA(module);
+  const packTransposedA = definePackTransposedA(module);
   const packB = definePackB(module);
   const dot = defineDot(module);
   const axpy = defineAxpy(module);
@@ -295,7 +319,14 @@ function defineGemm(module: WasmModule, environment: Environment): void {
           const rowOfA = i32.add(a, i32.add(i32.mul(i32.add(iBlock, i), aRow), i32.mul(pBlock, aColumn)));
           const hasSecond = i32.gtU(i32.sub(rows, i), 1);
           code.if(i32.eqz(direct), () => {
-            code.for(i, 0, rows, tileRows, () => {
+            code.set(i, 0);
+            code.if(i32.eq(aRow, 4), () => {
+              code.while(i32.leU(i32.add(i, packedTogether), rows), () => {
+                code.call(packTransposedA, rowOfA, aColumn, i32.add(packedA, i32.mul(bytes(i), depth)), depth);
+                code.advance(i, packedTogether);
+              });
+            });
+            code.for(i, i, rows, tileRows, () => {
               const packed = i32.add(packedA, i32.mul(bytes(i), depth));
               code.call(packA, rowOfA, select(hasSecond, aRow, i32.const(0)), aColumn, packed, depth);
             });
