@@ -137,7 +137,8 @@ function classesLast(x: Tensor): Tensor {
 function softCrossEntropy(logits: Tensor, target: Tensor, reduction: Reduction, smoothing: number): Tensor {
   if (!sameShape(logits.shape, target.shape))
     throw new Error(
-      `crossEntropy: class probabilities ${showShape(target.shape)} must have the shape of the logits, ${showShape(logits.shape)}.`,
+      `crossEntropy: class probabilities ${showShape(target.shape)} must have the shape of the logits, ${showShape(logits.shape)}. ` +
+        'Classes as whole numbers come in an array or an Int32Array, not in a tensor.',
     );
   const classAxis = logits.ndim === 1 ? 0 : 1;
   const smooth = smoothing === 0 ? target : mul(target, 1 - smoothing).add(smoothing / logits.shape[classAxis]!);

@@ -184,7 +184,7 @@ const sliceOp: Op<[Tensor], { parts: readonly Part[] }> = defineOp({
   name: 'slice',
   inputs: ['x'],
   forward: ([x], { parts }) => part(x, parts),
-  gradient: [({ inputs: [x], attributes: { parts } }, g) => unsliceOp(g, { parts, shape: x.shape })],
+  gradient: [({ inputs: [x], attributes: { parts } }, g) => padOp(g, { parts, shape: x.shape, value: 0 })],
   reads: 'nothing',
   samples: (draw) => [
     {
@@ -199,13 +199,13 @@ const sliceOp: Op<[Tensor], { parts: readonly Part[] }> = defineOp({
   ],
 });
 
-/** The adjoint of slice: zeros of `shape`, with x in the place of the parts. */
-const unsliceOp: Op<[Tensor], { parts: readonly Part[]; shape: readonly number[] }> = defineOp({
-  name: 'unslice',
+/** `value` everywhere in `shape`, and x in the place of the parts: with 0, the adjoint of slice. */
+const padOp: Op<[Tensor], { parts: readonly Part[]; shape: readonly number[]; value: number }> = defineOp({
+  name: 'pad',
   inputs: ['x'],
-  forward: ([x], { parts, shape }) => {
+  forward: ([x], { parts, shape, value }) => {
     const out = allocateShape(shape);
-    run.fill(address(out), out.size, 0);
+    run.fill(address(out), out.size, value);
     copyElements(x, part(out, parts), 0);
     return out;
   },
@@ -217,9 +217,10 @@ const unsliceOp: Op<[Tensor], { parts: readonly Part[]; shape: readonly number[]
       attributes: {
         parts: [
           { start: 3, step: -2, count: 2 },
-          { start: 0, step: 1, count: 3 },
+          { start: 1, step: 1, count: 3 },
         ],
-        shape: [5, 3],
+        shape: [5, 4],
+        value: 0.5,
       },
     },
   ],
@@ -290,32 +291,6 @@ function partOf(range: Range, size: number, axis: number, shape: readonly number
   const to = stop === null ? (step > 0 ? size : -1) : clip(stop);
   return { start: from, step, count: Math.max(0, Math.ceil((to - from) / step)) };
 }
-
-const padOp: Op<[Tensor], { parts: readonly Part[]; shape: readonly number[]; value: number }> = defineOp({
-  name: 'pad',
-  inputs: ['x'],
-  forward: ([x], { parts, shape, value }) => {
-    const out = allocateShape(shape);
-    run.fill(address(out), out.size, value);
-    copyElements(x, part(out, parts), 0);
-    return out;
-  },
-  gradient: [({ attributes: { parts } }, g) => sliceOp(g, { parts })],
-  reads: 'nothing',
-  samples: (draw) => [
-    {
-      inputs: [draw.normal([2, 3])],
-      attributes: {
-        parts: [
-          { start: 0, step: 1, count: 2 },
-          { start: 1, step: 1, count: 3 },
-        ],
-        shape: [4, 5],
-        value: 0.5,
-      },
-    },
-  ],
-});
 
 /**
  * `value` around the edges. As in PyTorch the pairs (before, after) start at the last axis: [1, 2, 0, 3] puts 1 column

@@ -76,9 +76,13 @@ export class Tensor {
   toString(): string {
     return printTensor(this);
   }
-  /** What console.log shows in Node. */
+  /** What console.log shows in Node, Bun and Deno, and Jupyter kernels that ask Node. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return printTensor(this);
+  }
+  /** What Deno's Jupyter kernel shows. */
+  [Symbol.for('Jupyter.display')](): Record<string, string> {
+    return { 'text/plain': printTensor(this) };
   }
 }
 

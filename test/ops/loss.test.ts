@@ -168,7 +168,7 @@ describe('crossEntropy', () => {
         () => crossEntropy(zeros([3]), [0, 1]),
       ],
       [
-        'crossEntropy: class probabilities [2] must have the shape of the logits, [2, 3].',
+        'crossEntropy: class probabilities [2] must have the shape of the logits, [2, 3]. Classes as whole numbers come in an array or an Int32Array, not in a tensor.',
         () => crossEntropy(x, tensor([0, 1])),
       ],
       ['crossEntropy: logits are [batch, classes] or [classes], not a scalar.', () => crossEntropy(tensor(1), [0])],

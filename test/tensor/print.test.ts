@@ -99,4 +99,9 @@ describe('printing', () => {
       expect(inspect(x)).toBe(`${x}`);
     expect(inspect({ x: tensor([1]) })).toBe('{ x: Tensor([1], shape=[1]) }');
   });
+
+  it('is what a Jupyter kernel shows', () => {
+    const x = tensor([1, 2]) as unknown as Record<symbol, () => Record<string, string>>;
+    expect(x[Symbol.for('Jupyter.display')]!()).toEqual({ 'text/plain': 'Tensor([1, 2], shape=[2])' });
+  });
 });
