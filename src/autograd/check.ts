@@ -30,8 +30,8 @@ export interface GradientCheck {
 }
 
 /**
- * Compares the gradient of a function with central differences, and the gradient of its gradient too; throws a sentence
- * that names the worst entry. The inputs are copied into double precision.
+ * Compares the gradient of a function with central differences, and the gradient of its gradient too, each both as a plain
+ * backward computes it and as it is recorded (createGraph); throws a sentence that names the entry. The inputs are copied into double precision.
  *
  *     checkGradients((x) => mySquare(x), [tensor([0.5, -2])]);
  */
@@ -79,7 +79,11 @@ function compare(
   tolerance: number,
   step: number,
 ): void {
-  const analytic = gradientsOf(f, inputs, false).map((g) => Array.from(numbersOf(g)));
+  // An op may have two first-order gradients: its raw kernel, and the rule, which the recorded form uses.
+  const forms = [false, true].map((recorded) => ({
+    name: recorded ? `recorded ${what}` : what,
+    analytic: gradientsOf(f, inputs, recorded).map((g) => Array.from(numbersOf(g))),
+  }));
   inputs.forEach((input, which) => {
     const numbers = Array.from(numbersOf(input));
     numbers.forEach((x, i) => {
@@ -90,12 +94,14 @@ function compare(
         return f(...moved).item();
       };
       const numeric = (at(x + step) - at(x - step)) / (2 * step);
-      const found = analytic[which]![i]!;
-      if (!(Math.abs(numeric - found) <= tolerance * Math.max(1, Math.abs(numeric))))
-        throw new Error(
-          `checkGradients: the ${what} of entry ${i} of input ${which} (shape ${showShape(input.shape)}) is ${found}, ` +
-            `differences give ${numeric}.`,
-        );
+      for (const { name, analytic } of forms) {
+        const found = analytic[which]![i]!;
+        if (!(Math.abs(numeric - found) <= tolerance * Math.max(1, Math.abs(numeric))))
+          throw new Error(
+            `checkGradients: the ${name} of entry ${i} of input ${which} (shape ${showShape(input.shape)}) is ${found}, ` +
+              `differences give ${numeric}.`,
+          );
+      }
     });
   });
 }
