@@ -17,7 +17,7 @@ function checkWritable(op: string, target: Tensor): void {
   if (node !== null && node.op !== null)
     throw new Error(
       `${op}: a tensor computed by ${node.op.name} is part of a graph and is not written in place. Compute a new one, or write ` +
-        'to detach() of it.',
+        'to a copy of it, detach().',
     );
   if (node !== null && mode.recording)
     throw new Error(`${op}: a leaf that requires a gradient is written inside noGrad(() => ...) only.`);

@@ -2,7 +2,7 @@
 import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocate, allocateShape, contiguous } from '../tensor/access.ts';
-import { asTensor } from '../tensor/create.ts';
+import { asTensor, full } from '../tensor/create.ts';
 import { sameShape, scalarLayout, showShape, sizeOf } from '../tensor/layout.ts';
 import { checkTensor, Indices, Tensor } from '../tensor/tensor.ts';
 import { mul, sub } from './binary.ts';
@@ -190,21 +190,25 @@ function checkShapes(op: string, input: Tensor, target: Tensor): void {
     );
 }
 
-/** The mean (sum) of squared differences, two tensors of one shape. */
+/** The target as a tensor; a number stands for one in every place. */
+const targetFor = (op: string, input: Tensor, target: Tensor | number): Tensor =>
+  typeof target === 'number' ? full(input.shape, target) : asTensor(op, target);
+
+/** The mean (sum) of squared differences, two tensors of one shape (or a tensor and a number). */
 export function mseLoss(input: Tensor, target: Tensor | number, { reduction = 'mean' }: LossOptions = {}): Tensor {
   checkTensor('mseLoss', input);
   checkReduction('mseLoss', reduction);
-  const other = asTensor('mseLoss', target);
+  const other = targetFor('mseLoss', input, target);
   checkShapes('mseLoss', input, other);
   if (reduction === 'none') return square(sub(input, other));
   return squaredErrorOp(input, other, { scale: reduction === 'mean' ? 1 / input.size : 1 });
 }
 
-/** The mean (sum) of absolute differences, two tensors of one shape. */
+/** The mean (sum) of absolute differences, two tensors of one shape (or a tensor and a number). */
 export function l1Loss(input: Tensor, target: Tensor | number, { reduction = 'mean' }: LossOptions = {}): Tensor {
   checkTensor('l1Loss', input);
   checkReduction('l1Loss', reduction);
-  const other = asTensor('l1Loss', target);
+  const other = targetFor('l1Loss', input, target);
   checkShapes('l1Loss', input, other);
   return reduced(abs(sub(input, other)), reduction);
 }

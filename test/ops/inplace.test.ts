@@ -188,15 +188,15 @@ describe('what is refused', () => {
     expectRefused([
       [`${name}: a leaf that requires a gradient is written inside noGrad(() => ...) only.`, () => write(leaf)],
       [
-        `${name}: a tensor computed by mul is part of a graph and is not written in place. Compute a new one, or write to detach() of it.`,
+        `${name}: a tensor computed by mul is part of a graph and is not written in place. Compute a new one, or write to a copy of it, detach().`,
         () => write(computed),
       ],
       [
-        `${name}: a tensor computed by mul is part of a graph and is not written in place. Compute a new one, or write to detach() of it.`,
+        `${name}: a tensor computed by mul is part of a graph and is not written in place. Compute a new one, or write to a copy of it, detach().`,
         () => noGrad(() => write(computed)),
       ],
       [
-        `${name}: a tensor computed by slice is part of a graph and is not written in place. Compute a new one, or write to detach() of it.`,
+        `${name}: a tensor computed by slice is part of a graph and is not written in place. Compute a new one, or write to a copy of it, detach().`,
         () => write(leaf.slice([[0, 1]])),
       ],
       [

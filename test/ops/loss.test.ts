@@ -257,6 +257,8 @@ describe('mseLoss and l1Loss', () => {
     const [la, lb] = slopes((x, y) => l1Loss(x, y, { reduction: 'sum' }), a, b);
     expectClose([la!, lb!], [0, 1, -1, 0, 0, -1, 1, 0]);
     expectClose(mseLoss(tensor(3), 1), 4);
+    expectClose(mseLoss(tensor([1, 5]), 2), 5);
+    expectClose(l1Loss(tensor([1, 5]), 2), 2);
     expectClose(
       slope((x) => mseLoss(x, x), [1, 2]),
       [0, 0],
@@ -278,7 +280,7 @@ describe('mseLoss and l1Loss', () => {
       const rule = 'differ in shape. Reshape one; broadcasting here is nearly always a mistake.';
       expectRefused([
         [`${name}: input [4, 1] and target [4] ${rule}`, () => loss(zeros([4, 1]), zeros([4]))],
-        [`${name}: input [4] and target [] ${rule}`, () => loss(zeros([4]), 1)],
+        [`${name}: input [4] and target [] ${rule}`, () => loss(zeros([4]), tensor(1))],
         [
           `${name}: reduction is 'mean', 'sum' or 'none', not batchmean.`,
           () => untyped(loss)(zeros([4]), zeros([4]), { reduction: 'batchmean' }),
