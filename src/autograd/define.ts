@@ -51,6 +51,13 @@ export interface Sample<Inputs extends readonly Tensor[], Attributes> {
   readonly attributes: Attributes;
 }
 
+/** The projection of a wished-for output onto what an op can produce, its image. */
+export interface Projection<Inputs extends readonly Tensor[], Attributes> {
+  /** exact: the nearest value the op can produce (of its closure); approximate: one that it can produce, near by. */
+  readonly is: 'exact' | 'approximate';
+  readonly project: Loose<(wished: Tensor, node: Recorded<Inputs, Attributes>) => Tensor>;
+}
+
 export interface OpDefinition<Inputs extends readonly Tensor[], Attributes> {
   readonly name: string;
   /** Names of the inputs, for errors and the docs; one that may be left out ends in ?, any number is `...name`. */
@@ -65,6 +72,15 @@ export interface OpDefinition<Inputs extends readonly Tensor[], Attributes> {
   readonly reads?: 'nothing' | 'inputs' | 'output' | 'all';
   /** Small inputs, away from kinks, on which derivatives are compared with differences. */
   readonly samples: (draw: Draw) => readonly Sample<Inputs, Attributes>[];
+  /** What the op can produce. Default: 'everything', any value of the output's shape. */
+  readonly feasible?: 'everything' | Projection<Inputs, Attributes>;
+  /**
+   * Whether the op only moves numbers: every output is one of the inputs' elements, or a constant. The gradient rule of
+   * such an op carries springs as it carries slopes, and what it can produce is what its inputs' producers can.
+   */
+  readonly carries?: boolean;
+  /** How many of the inputs, from the first, are data; the others are what a layer learns. Default: all. */
+  readonly data?: number;
   /** Whether the rule is not the derivative on purpose (straight-through and the like): checks pass over it. */
   readonly surrogate?: boolean;
 }
