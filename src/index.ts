@@ -29,6 +29,24 @@ export {
 } from './autograd/define.ts';
 export { Draw } from './autograd/samples.ts';
 
+// The backward pass: messages, rules, hooks
+export { Message, type MessageKind, slope, spring } from './autograd/message.ts';
+export {
+  type BackwardOptions,
+  backward,
+  errorAt,
+  inboxOf,
+  seed,
+  type TargetOptions,
+  target,
+} from './autograd/seeds.ts';
+export { attachRules, gradientRule, setRule, withRules } from './autograd/rule.ts';
+export type { BlockRule, NodeRule, Rule, Rules, Sent } from './autograd/rule.ts';
+export type { Port, Visit } from './autograd/visit.ts';
+export type { Block, BlockNode, Evaluation } from './autograd/block.ts';
+export { type Hook, onEdge, onValue } from './autograd/hooks.ts';
+export { type Feasibility, type Feasible, feasible } from './autograd/feasible.ts';
+
 // Operations: elementwise
 export { add, div, eq, ge, gt, le, lt, maximum, minimum, mul, ne, sub, where } from './ops/binary.ts';
 export { abs, clamp, cos, erf, exp, expm1, log, log1p, neg, pow, reciprocal, rsqrt } from './ops/elementwise.ts';

@@ -14,6 +14,8 @@ export interface Arithmetic {
   eq: Binary;
   neg: (x: Tensor) => Tensor;
   identity: (x: Tensor) => Tensor;
+  where: (condition: Tensor, a: Tensor, b: Tensor) => Tensor;
+  expand: (x: Tensor, shape: readonly number[]) => Tensor;
 }
 
 export let arithmetic: Arithmetic;

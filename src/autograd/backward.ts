@@ -2,68 +2,132 @@
  * The backward walk.
  *
  * From the roots it finds every node that messages can reach (a depth-first search over inputs), then visits them in
- * reverse topological order: all consumers of a value have spoken before it is visited. A visited node seals its inbox,
- * reads it as a gradient, and its op's rule sends each input what is due. At leaves the messages stay: that is `.grad`.
+ * reverse topological order: all consumers of a value have spoken before it is visited. A visited node seals its inbox, and
+ * its rule (visit.ts) sends each input what is due: the op's gradient rule, unless another stands in its place. At leaves
+ * the messages stay: that is `.grad`. Rules that learn from settled values need a finer order: schedule.ts.
  *
  * The sum at a value is taken in the order in which its consumers are visited, which the graph alone decides, so the
  * bits are the same every run.
  */
-import { endStep, settle, startWalk } from '../storage/context.ts';
-import { address, contiguous, wroteTo } from '../tensor/access.ts';
+import { endStep, startWalk } from '../storage/context.ts';
 import { constant, full } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { checkFinite } from './anomaly.ts';
-import { type AnyOp, versionsRead } from './define.ts';
-import { asGradient, receiveGradient, slopeToAddTo } from './inbox.ts';
+import { checkTensor, Tensor } from '../tensor/tensor.ts';
+import { throughHooks } from './hooks.ts';
+import { receive, receiveGradient } from './inbox.ts';
+import { Message } from './message.ts';
 import { mode } from './modes.ts';
 import type { Node } from './node.ts';
+import { needsSchedule, runSchedule } from './schedule.ts';
+import { deliverOut, needsCare, propagate, seal, sendGradients } from './visit.ts';
+import { type Observer, Walk, type WalkOptions } from './walk.ts';
 
 /** Walks under way: a rule may differentiate something of its own, within the walk that called it. */
 let depth = 0;
 
-export interface Root {
-  readonly output: Tensor;
-  /** The gradient that the walk starts with; left out: 1, for an output of one element. */
-  readonly seed?: Tensor | undefined;
+/** Where a walk starts, and with what. */
+export class Seed {
+  readonly at: Tensor;
+  /** null: the gradient 1, for a value of one element. */
+  readonly message: (() => Message) | null;
+
+  constructor(at: Tensor, message: (() => Message) | null) {
+    checkTensor('backward', at);
+    this.at = at;
+    this.message = message;
+  }
 }
 
+const noOptions: WalkOptions = {};
+
 /**
- * Sends gradients from `roots` to the leaves.
+ * Sends messages from the seeds to the leaves.
  *
  * @param targets only messages towards these nodes are sent, and they stay in their inboxes; null: all leaves
- * @param createGraph whether the messages are recorded, so that they can be differentiated in turn
+ * @param exact whether surrogates are refused
  * @returns the number of the walk, for `endWalk`
  */
-export function walk(roots: readonly Root[], targets: ReadonlySet<Node> | null, createGraph: boolean): number {
+export function walk(
+  seeds: readonly Seed[],
+  targets: ReadonlySet<Node> | null,
+  options: WalkOptions = noOptions,
+  exact = options.createGraph === true && options.allowSurrogate !== true,
+  observer: Observer | null = null,
+): number {
   const id = startWalk();
   const order: Node[] = [];
-  for (const root of roots) {
-    const { node } = root.output;
-    if (node === null) throw new Error(noHistory(root.output));
-    if (node.reachedBy !== id) search(node, id, targets, order);
+  const current = new Walk(id, options, exact, observer);
+  for (const { at } of seeds) {
+    const { node } = at;
+    if (node === null) throw new Error(noHistory(at));
+    if (node.reachedBy !== id) search(node, current, targets, order);
   }
-  const { recording, within } = mode;
-  mode.recording = createGraph;
+  const { recording, within, rules, energy } = mode;
+  mode.recording = options.createGraph === true;
+  // What the rules compute on their way is not theirs to rule.
+  mode.rules = null;
+  mode.energy = options.energy === true;
   depth++;
+  const forget = (node: Node): void => {
+    if (targets === null || !targets.has(node)) clear(node);
+  };
   try {
-    for (const { output, seed } of roots) {
-      const first = seedFor(output, seed);
-      if (output.node!.wantedBy === id) receiveGradient(output.node!, first);
+    for (const seed of seeds) {
+      const first = seedFor(seed);
+      const node = seed.at.node!;
+      if (node.wantedBy !== id) continue;
+      if (first instanceof Tensor) receiveGradient(node, first);
+      else receive(node, first);
     }
-    for (let i = order.length - 1; i >= 0; i--) {
-      const node = order[i]!;
-      if (node.slope === null && node.springs === null) continue;
-      visit(node, id);
-      if (targets === null || !targets.has(node)) clear(node);
-    }
+    if (current.ruled && needsSchedule(order, current))
+      runSchedule(
+        order,
+        current,
+        (leaf) => stash(leaf, current),
+        forget,
+        (node, index, message) => deliverOut(node, index, message, current),
+      );
+    else
+      for (let i = order.length - 1; i >= 0; i--) {
+        const node = order[i]!;
+        if (node.slope === null && node.springs === null) continue;
+        if (needsCare(node, current)) {
+          const message = seal(node);
+          if (message !== null) propagate(node, message, current);
+        } else sendGradients(node, node.slope!, current);
+        forget(node);
+      }
+    unstash(current);
   } finally {
     depth--;
     mode.recording = recording;
     mode.within = within;
-    for (const node of order) if (targets === null || !targets.has(node)) clear(node);
+    mode.rules = rules;
+    mode.energy = energy;
+    for (const node of order) forget(node);
+    for (const { node, slope, ownsSlope, springs, versions } of current.stashed)
+      Object.assign(node, { slope, ownsSlope, springs, versions });
   }
   return id;
+}
+
+/** Sets the inbox of a leaf aside, so that the messages of this walk gather by themselves. */
+function stash(leaf: Node, current: Walk): void {
+  if (current.stashed.some(({ node }) => node === leaf)) return;
+  const { slope, ownsSlope, springs, versions } = leaf;
+  current.stashed.push({ node: leaf, slope, ownsSlope, springs, versions });
+  clear(leaf);
+}
+
+/** Adds the messages of this walk, as the hooks leave them, to what stood in the inboxes that were set aside. */
+function unstash(current: Walk): void {
+  for (let kept = current.stashed.pop(); kept !== undefined; kept = current.stashed.pop()) {
+    const { node, slope, ownsSlope, springs, versions } = kept;
+    const came = node.slope === null && node.springs === null ? null : new Message(node.slope, node.springs);
+    Object.assign(node, { slope, ownsSlope, springs, versions });
+    const passed = came && throughHooks(node.hooks?.value ?? [], came, 'onValue of a leaf');
+    if (passed !== null) receive(node, passed);
+  }
 }
 
 /** Gives back what the walk did not touch, unless it stands within something that may still need it. */
@@ -76,19 +140,20 @@ function clear(node: Node): void {
   node.springs = null;
 }
 
-function seedFor(output: Tensor, seed: Tensor | undefined): Tensor {
-  if (seed !== undefined) {
-    if (sameShape(seed.shape, output.shape)) return seed;
+function seedFor({ at, message }: Seed): Tensor | Message {
+  if (message !== null) {
+    const given = message();
+    if (sameShape(given.shape, at.shape)) return given;
     throw new Error(
-      `backward: a gradient of shape ${showShape(seed.shape)} does not fit an output of shape ${showShape(output.shape)}.`,
+      `backward: a ${given.kind} of shape ${showShape(given.shape)} does not fit an output of shape ${showShape(at.shape)}.`,
     );
   }
-  if (output.size !== 1)
+  if (at.size !== 1)
     throw new Error(
-      `backward: the output has shape ${showShape(output.shape)}; gradients start from a single number. Take its sum() or ` +
-        'mean() first, or pass the gradient to start with.',
+      `backward: the output has shape ${showShape(at.shape)}; gradients start from a single number. Take its sum() or ` +
+        'mean() first, pass the gradient to start with, or say where it should be: target(output, wanted).',
     );
-  return output.ndim === 0 ? constant(1) : full(output.shape, 1);
+  return at.ndim === 0 ? constant(1) : full(at.shape, 1);
 }
 
 function noHistory(output: Tensor): string {
@@ -103,8 +168,9 @@ function noHistory(output: Tensor): string {
 const stack: Node[] = [];
 
 /** Depth-first from `root`: appends nodes to `order`, inputs before outputs; marks what is reached and what is wanted. */
-function search(root: Node, id: number, targets: ReadonlySet<Node> | null, order: Node[]): void {
-  reach(root, id, targets);
+function search(root: Node, current: Walk, targets: ReadonlySet<Node> | null, order: Node[]): void {
+  const { id } = current;
+  reach(root, current, targets);
   stack.push(root);
   while (stack.length > 0) {
     const node = stack[stack.length - 1]!;
@@ -113,7 +179,7 @@ function search(root: Node, id: number, targets: ReadonlySet<Node> | null, order
       input.storage.region.touchedBy = id;
       const next = input.node;
       if (next !== null && next.reachedBy !== id) {
-        reach(next, id, targets);
+        reach(next, current, targets);
         stack.push(next);
       }
     } else {
@@ -125,7 +191,8 @@ function search(root: Node, id: number, targets: ReadonlySet<Node> | null, order
   }
 }
 
-function reach(node: Node, id: number, targets: ReadonlySet<Node> | null): void {
+function reach(node: Node, current: Walk, targets: ReadonlySet<Node> | null): void {
+  const { id } = current;
   if (!node.region.alive) {
     stack.length = 0;
     throw new Error(
@@ -139,59 +206,6 @@ function reach(node: Node, id: number, targets: ReadonlySet<Node> | null): void 
   node.region.touchedBy = id;
   if (node.saved !== null) node.saved.storage.region.touchedBy = id;
   if (targets === null || targets.has(node)) node.wantedBy = id;
-}
-
-/** Seals the inbox of a node, and lets its op's rule send to the inputs. */
-function visit(node: Node, id: number): void {
-  const op = node.op!;
-  const g = asGradient(node);
-  if (g === null) return;
-  if (versionsRead(node) !== node.versions) throw new Error(overwritten(op, node));
-  if (mode.anomaly) mode.within = node.trace ?? 'an unknown place';
-  const { inputs } = node;
-  for (let i = 0; i < inputs.length; i++) {
-    const target = inputs[i]!.node;
-    if (target === null || target.wantedBy !== id) continue;
-    const raw = mode.recording ? null : rawFor(op, i);
-    if (raw !== null) {
-      const dense = contiguous(g);
-      const adds = target.slope === null ? 0 : 1;
-      const sum = slopeToAddTo(target, inputs[i]!.layout.shape);
-      raw(node, dense, address(sum), adds, i);
-      if (adds === 1) wroteTo(sum);
-      settle();
-    } else {
-      const { gradient } = op;
-      if ('because' in gradient) continue;
-      const rule = typeof gradient === 'function' ? gradient : gradient[i]!;
-      const message = rule(node, g, i);
-      if (message === null) continue;
-      if (!sameShape(message.shape, inputs[i]!.shape)) throw new Error(wrongShape(op, i, message, inputs[i]!));
-      receiveGradient(target, message);
-    }
-    if (mode.within !== null && target.slope !== null)
-      checkFinite(`the gradient of ${op.name}`, [g, ...inputs], target.slope, mode.within);
-  }
-}
-
-function rawFor(op: AnyOp, index: number) {
-  const { raw } = op;
-  if (raw === undefined) return null;
-  return typeof raw === 'function' ? raw : raw[index]!;
-}
-
-function overwritten(op: AnyOp, node: Node): string {
-  return (
-    `backward: a value that ${op.name} needs for its gradient was changed in place after ${op.name} read it (operands ` +
-    `${node.inputs.map((input) => showShape(input.shape)).join(' and ')}). Call backward before the change (before ` +
-    'optimizer.step(), say), or work on a copy: x.clone().'
-  );
-}
-
-function wrongShape(op: AnyOp, index: number, message: Tensor, input: Tensor): string {
-  return (
-    `backward: the gradient rule of ${op.name} sent shape ${showShape(message.shape)} to its input ` +
-    `${op.inputs[index] ?? index}, which has shape ${showShape(input.shape)}. A gradient has the shape of its input: sum over ` +
-    'the axes that were broadcast.'
-  );
+  if (node.rule !== null) current.ruled = true;
+  if (node.hooks !== null && node.op === null) stash(node, current);
 }

@@ -10,7 +10,7 @@ import { Heap } from '../storage/heap.ts';
 import { tensor } from '../tensor/create.ts';
 import { showShape } from '../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
-import { gradients } from './transforms.ts';
+import { found, start } from './transforms.ts';
 
 let doubles: Heap | null = null;
 
@@ -27,6 +27,8 @@ export interface GradientCheck {
   readonly step?: number;
   /** 1: the gradient. 2: also the gradient of the gradient. Default 2. */
   readonly order?: 1 | 2;
+  /** Whether rules and ops that are no derivatives on purpose may take part; false unless given: an error. */
+  readonly allowSurrogate?: boolean;
 }
 
 /**
@@ -38,20 +40,20 @@ export interface GradientCheck {
 export function checkGradients(
   f: (...inputs: Tensor[]) => Tensor,
   inputs: readonly Tensor[],
-  { tolerance = 1e-6, step = 1e-5, order = 2 }: GradientCheck = {},
+  { tolerance = 1e-6, step = 1e-5, order = 2, allowSurrogate = false }: GradientCheck = {},
 ): void {
   const values = inputs.map((input) => ({ numbers: Array.from(numbersOf(input)), shape: input.shape }));
   inFloat64(() => {
     const copies = values.map(({ numbers, shape }) => tensor(numbers, shape));
     // A fixed random-looking cotangent makes one number of any output, with every entry weighed differently.
     const weighed = (output: Tensor) => output.mul(cotangent(output.shape)).sum();
-    compare('gradient', (...xs) => weighed(f(...xs)), copies, tolerance, step);
+    compare('gradient', (...xs) => weighed(f(...xs)), copies, tolerance, step, allowSurrogate);
     if (order === 2) {
       const slopes = (...xs: Tensor[]): Tensor => {
-        const found = gradientsOf((...ys) => weighed(f(...ys)), xs, true);
+        const found = gradientsOf((...ys) => weighed(f(...ys)), xs, true, allowSurrogate);
         return found.map((g, i) => g.mul(cotangent(g.shape, i + 1)).sum()).reduce((a, b) => a.add(b));
       };
-      compare('second derivative', slopes, copies, tolerance, step);
+      compare('second derivative', slopes, copies, tolerance, step, allowSurrogate);
     }
   });
 }
@@ -65,11 +67,17 @@ function cotangent(shape: readonly number[], salt = 0): Tensor {
 }
 
 /** Gradients of a scalar function at xs; zeros where it does not depend on one. */
-function gradientsOf(f: (...xs: Tensor[]) => Tensor, xs: readonly Tensor[], createGraph: boolean): Tensor[] {
+function gradientsOf(
+  f: (...xs: Tensor[]) => Tensor,
+  xs: readonly Tensor[],
+  createGraph: boolean,
+  allowed: boolean,
+): Tensor[] {
   const leaves = xs.map((x) => (x.requiresGrad ? x : x.detach().requiresGrad_()));
   const value = f(...leaves);
   if (!value.requiresGrad) return leaves.map((x) => x.mul(0));
-  return gradients(value, leaves, { createGraph }).map((g, i) => g ?? leaves[i]!.mul(0));
+  const slopes = found('checkGradients', [start(value, undefined)], leaves, { createGraph }, !allowed);
+  return slopes.map((g, i) => g ?? leaves[i]!.mul(0));
 }
 
 function compare(
@@ -78,11 +86,12 @@ function compare(
   inputs: readonly Tensor[],
   tolerance: number,
   step: number,
+  allowed: boolean,
 ): void {
   // An op may have two first-order gradients: its raw kernel, and the rule, which the recorded form uses.
   const forms = [false, true].map((recorded) => ({
     name: recorded ? `recorded ${what}` : what,
-    analytic: gradientsOf(f, inputs, recorded).map((g) => Array.from(numbersOf(g))),
+    analytic: gradientsOf(f, inputs, recorded, allowed).map((g) => Array.from(numbersOf(g))),
   }));
   inputs.forEach((input, which) => {
     const numbers = Array.from(numbersOf(input));

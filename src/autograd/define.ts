@@ -188,6 +188,7 @@ export function apply(op: AnyOp, inputs: readonly Tensor[], attributes: unknown)
     node.versions = versionsRead(node);
   }
   settle();
+  if (mode.watch !== null) mode.watch(inputs, output);
   if (mode.anomaly) {
     // What a rule computes on its way is the rule's affair: the walk checks what it sends.
     const trace = mode.within ?? whereCalled();
@@ -197,9 +198,9 @@ export function apply(op: AnyOp, inputs: readonly Tensor[], attributes: unknown)
   return output;
 }
 
-/** The version counts of what the rules of a node will read. */
-export function versionsRead({ op, inputs, output }: Node): number {
-  const reads = op?.reads ?? 'all';
+/** The version counts of what the rule of a node will read: a rule that is no gradient may read all. */
+export function versionsRead({ op, inputs, output, rule }: Node): number {
+  const reads = rule === null ? (op?.reads ?? 'all') : 'all';
   let sum = 0;
   if (reads === 'inputs' || reads === 'all')
     for (let i = 0; i < inputs.length; i++) sum += inputs[i]!.storage.root.version;

@@ -7,8 +7,9 @@ import { contiguousLayout, sameShape, showShape } from '../tensor/layout.ts';
 import { setHistoryPrinter } from '../tensor/print.ts';
 import { numbersOf, Tensor } from '../tensor/tensor.ts';
 import { endWalk, walk } from './backward.ts';
-import { asGradient } from './inbox.ts';
+import { asGradient } from './message.ts';
 import { makeLeaf } from './node.ts';
+import { start } from './transforms.ts';
 
 declare module '../tensor/tensor.ts' {
   interface Tensor {
@@ -44,7 +45,7 @@ Object.defineProperties(Tensor.prototype, {
   },
   grad: {
     get(this: Tensor) {
-      return this.node === null || this.node.op !== null ? null : asGradient(this.node);
+      return this.node === null || this.node.op !== null ? null : asGradient(this.node, 'grad');
     },
     set(this: Tensor, value: Tensor | null) {
       // Clearing what is not there is no error: an optimizer clears frozen parameters too.
@@ -73,7 +74,7 @@ Tensor.prototype.requiresGrad_ = function (on = true) {
 };
 
 Tensor.prototype.backward = function (gradient) {
-  endWalk(walk([{ output: this, seed: gradient }], null, false));
+  endWalk(walk([start(this, gradient)], null));
 };
 
 Tensor.prototype.detach = function () {

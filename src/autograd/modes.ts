@@ -4,6 +4,7 @@
 import { inFrame } from '../storage/context.ts';
 import type { Storage } from '../storage/storage.ts';
 import { Tensor } from '../tensor/tensor.ts';
+import type { RuleScope } from './rule.ts';
 
 export const mode = {
   /** Whether ops whose inputs have a node record one. */
@@ -12,6 +13,12 @@ export const mode = {
   anomaly: false,
   /** Under detectAnomaly, where the op was called whose gradient is being computed; null outside of rules. */
   within: null as string | null,
+  /** The rules of the scopes around, by the name of the op; null: the gradient rule everywhere. */
+  rules: null as RuleScope | null,
+  /** Whether springs keep their energy 1/2 sum p d^2 (an energy monitor asks for it). */
+  energy: false,
+  /** Told of the operands of every op: what a check of locality listens to. */
+  watch: null as ((operands: readonly Tensor[], output: Tensor) => void) | null,
   /** Depth of transforms (grad of grad): inside one, gradients are recorded too. */
   depth: 0,
 };

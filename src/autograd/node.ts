@@ -13,7 +13,10 @@ import { permanent } from '../storage/region.ts';
 import { makePermanent } from '../storage/storage.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { AnyOp } from './define.ts';
-import type { Springs } from './inbox.ts';
+import type { Hooks } from './hooks.ts';
+import type { Springs } from './message.ts';
+import { mode } from './modes.ts';
+import { type Rule, ruleOf } from './rule.ts';
 
 declare module '../tensor/tensor.ts' {
   interface GraphNode extends Node {}
@@ -27,8 +30,15 @@ export class Node implements Dependent {
   output: Tensor;
   /** What forward kept for a raw gradient kernel: winners, probabilities. */
   saved: Tensor | null;
-  /** Sum of the version counts of what the gradient rule will read: counts only rise, so the sum tells of any write. */
+  /**
+   * Sum of the version counts of what the rule will read: counts only rise, so the sum tells of any write. Of a leaf: the
+   * version of its value when its springs arrived.
+   */
   versions: number;
+  /** What answers the messages in place of the op's gradient rule; null: that. */
+  rule: Rule | null;
+  /** What wants to see or change the messages to this value, or those that it sends; null: nobody. */
+  hooks: Hooks | null;
   /** The region that was open when it was made: the node goes when the region goes. */
   readonly region: Region;
 
@@ -52,6 +62,8 @@ export class Node implements Dependent {
     this.output = output;
     this.saved = null;
     this.versions = 0;
+    this.rule = op === null || mode.rules === null ? null : ruleOf(mode.rules, op.name);
+    this.hooks = null;
     this.region = region;
     this.slope = null;
     this.ownsSlope = false;
@@ -65,7 +77,7 @@ export class Node implements Dependent {
   /** Its region goes: a node lets go of its graph; a leaf moves messages that live there to memory of their own. */
   regionGoes(region: Region): void {
     if (this.op === null) {
-      for (const kept of [this.slope, this.springs?.precision, this.springs?.pull])
+      for (const kept of [this.slope, ...(this.springs?.tensors ?? [])])
         if (kept?.storage.region === region) makePermanent(kept.storage);
       return;
     }

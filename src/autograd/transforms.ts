@@ -5,15 +5,19 @@ import { packed } from '../tensor/access.ts';
 import { zeros } from '../tensor/create.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { arithmetic } from './arithmetic.ts';
-import { endWalk, type Root, walk } from './backward.ts';
+import { endWalk, Seed, walk } from './backward.ts';
+import { asGradient, slope } from './message.ts';
 import { mode, withRecording } from './modes.ts';
 import { makeLeaf, type Node } from './node.ts';
+import type { WalkOptions } from './walk.ts';
 
 export interface GradientOptions {
   /** The gradient to start with at the output; left out: 1, for an output of one number. */
   readonly seed?: Tensor;
   /** Record the gradients, so that they can be differentiated in turn. */
   readonly createGraph?: boolean;
+  /** Whether rules that are no derivatives may take part where gradients are recorded; false unless given. */
+  readonly allowSurrogate?: boolean;
 }
 
 /**
@@ -23,36 +27,51 @@ export interface GradientOptions {
  *     const [dx] = gradients(loss, [x], { createGraph: true });
  *     dx.square().sum().backward();                  // a gradient penalty
  */
-export function gradients(
-  output: Tensor,
+export function gradients(output: Tensor, inputs: readonly Tensor[], options: GradientOptions = {}): (Tensor | null)[] {
+  return found('gradients', [start(output, options.seed)], inputs, options);
+}
+
+/** A seed that is a gradient. */
+export const start = (output: Tensor, gradient: Tensor | undefined): Seed =>
+  new Seed(output, gradient === undefined ? null : () => slope(gradient));
+
+/** What arrives at `inputs` in a walk from the seeds, read as gradients; no `.grad` is changed. */
+export function found(
+  who: string,
+  seeds: readonly Seed[],
   inputs: readonly Tensor[],
-  { seed, createGraph = false }: GradientOptions = {},
+  options: WalkOptions,
+  exact?: boolean,
 ): (Tensor | null)[] {
   const nodes = inputs.map((input, i) => {
     if (input.node === null)
       throw new Error(
-        `gradients: input ${i} requires no gradient. Call requiresGrad_() on it before computing the output.`,
+        `${who}: input ${i} requires no gradient. Call requiresGrad_() on it before computing the output.`,
       );
     return input.node as Node;
   });
-  const kept = nodes.map((node) => ({ node, slope: node.slope, ownsSlope: node.ownsSlope, springs: node.springs }));
+  const kept = nodes.map((node) => {
+    const { slope, ownsSlope, springs, versions } = node;
+    return { node, inbox: { slope, ownsSlope, springs, versions } };
+  });
   for (const node of nodes) node.slope = node.springs = null;
-  let found: (Tensor | null)[];
+  let gradients: (Tensor | null)[];
   let id: number;
   try {
-    const root: Root = { output, seed };
-    id = walk([root], new Set(nodes), createGraph);
-    found = nodes.map(takeSlope);
+    id = walk(seeds, new Set(nodes), options, exact);
+    gradients = nodes.map(take);
   } finally {
-    for (const { node, slope, ownsSlope, springs } of kept) Object.assign(node, { slope, ownsSlope, springs });
+    for (const { node, inbox } of kept) Object.assign(node, inbox);
   }
   // Not before every leaf has its own .grad back: it moves out of a region that goes.
-  if (!createGraph) endWalk(id);
-  return found;
+  if (options.createGraph !== true) endWalk(id);
+  return gradients;
 }
 
 /** The gradient that arrived, as a tensor of its own: it may be one that others look at too, a constant even. */
-function takeSlope({ slope, ownsSlope }: Node): Tensor | null {
+function take(node: Node): Tensor | null {
+  const { slope, ownsSlope, springs } = node;
+  if (springs !== null) return asGradient(node, 'gradients');
   return slope === null || ownsSlope || slope.node !== null ? slope : packed(slope);
 }
 
@@ -98,8 +117,8 @@ export function valueAndGrad<Inputs extends readonly Tensor[]>(
       mode.depth--;
     }
     if (!(value instanceof Tensor)) throw new Error('grad: the function must return a tensor that holds one number.');
-    const found = value.node === null ? fresh.map(() => null) : gradients(value, fresh, { createGraph });
-    const all = found.map((gradient, i) => gradient ?? zeros(fresh[i]!.shape));
+    const slopes = value.node === null ? fresh.map(() => null) : gradients(value, fresh, { createGraph });
+    const all = slopes.map((gradient, i) => gradient ?? zeros(fresh[i]!.shape));
     return [value, (all.length === 1 ? all[0] : all) as Gradients<Inputs>];
   };
 }

@@ -3,7 +3,7 @@
  * summed over the axes along which it was repeated.
  */
 import { provideArithmetic } from '../autograd/arithmetic.ts';
-import { defineOp, type Op, type OpDefinition, type Sample } from '../autograd/define.ts';
+import { defineOp, type Op, type OpDefinition, type Projection, type Sample } from '../autograd/define.ts';
 import type { Draw } from '../autograd/samples.ts';
 import type { BinaryName } from '../kernels/table.ts';
 import { run } from '../storage/dispatch.ts';
@@ -81,6 +81,9 @@ function overAxes(kernel: BinaryName, axes: readonly Axis[], a: number, b: numbe
 
 type Pair = [Tensor, Tensor];
 
+/** Whether no derivative reaches an operand: it is what it is, and the other one has to do. */
+const isFixed = (x: Tensor) => x.node === null;
+
 const pairs =
   (second: (draw: Draw, shape: number[]) => Tensor) =>
   (draw: Draw): Sample<Pair, undefined>[] =>
@@ -100,7 +103,8 @@ const anyPairs = pairs((draw, shape) => draw.normal(shape));
 
 function binary(
   name: BinaryName,
-  rest: Pick<OpDefinition<Pair, undefined>, 'gradient' | 'raw' | 'reads' | 'samples'>,
+  rest: Pick<OpDefinition<Pair, undefined>, 'gradient' | 'raw' | 'reads' | 'samples'> &
+    Required<Pick<OpDefinition<Pair, undefined>, 'feasible'>>,
 ): Op<Pair, undefined> {
   return defineOp<Pair>({ name, inputs: ['a', 'b'], forward: ([a, b]) => zip(name, a, b), ...rest });
 }
@@ -108,11 +112,13 @@ function binary(
 export const add = binary('add', {
   gradient: [({ inputs: [a] }, g) => sumTo(g, a.shape), ({ inputs: [, b] }, g) => sumTo(g, b.shape)],
   reads: 'nothing',
+  feasible: 'everything',
   samples: anyPairs,
 });
 export const sub = binary('sub', {
   gradient: [({ inputs: [a] }, g) => sumTo(g, a.shape), ({ inputs: [, b] }, g) => sumTo(negated(g), b.shape)],
   reads: 'nothing',
+  feasible: 'everything',
   samples: anyPairs,
 });
 export const mul = binary('mul', {
@@ -121,16 +127,30 @@ export const mul = binary('mul', {
     ({ inputs: [a, b] }, g) => sumTo(mul(g, a), b.shape),
   ],
   reads: 'inputs',
+  // Nothing but 0 comes out where a fixed factor, a mask say, is 0.
+  feasible: {
+    is: 'exact',
+    project: (wished, { inputs: [a, b] }) => withoutZeros(withoutZeros(wished, a), b),
+  },
   samples: anyPairs,
 });
+const withoutZeros = (wished: Tensor, factor: Tensor): Tensor =>
+  isFixed(factor) ? where(eq(factor, 0), 0, wished) : wished;
 export const div = binary('div', {
   gradient: [
     ({ inputs: [a, b] }, g) => sumTo(div(g, b), a.shape),
     ({ inputs: [, b], output }, g) => sumTo(negated(div(mul(g, output), b)), b.shape),
   ],
+  feasible: { is: 'exact', project: (wished, { inputs: [a] }) => withoutZeros(wished, a) },
   samples: pairs((draw, shape) => draw.awayFromZero(shape)),
 });
 const negated = (x: Tensor): Tensor => mul(x, -1);
+
+/** What maximum and minimum can give: nothing on the wrong side of an operand that is fixed. */
+const beyondFixed = (hold: (wished: Tensor, bound: Tensor) => Tensor): Projection<Pair, undefined> => ({
+  is: 'exact',
+  project: (wished, { inputs }) => inputs.filter(isFixed).reduce(hold, wished),
+});
 
 /** The larger of two; a tie sends half of the gradient to each. */
 export const maximum = binary('maximum', {
@@ -139,6 +159,7 @@ export const maximum = binary('maximum', {
     ({ inputs: [a, b] }, g) => sumTo(mul(g, share(lt(a, b), a, b)), b.shape),
   ],
   reads: 'inputs',
+  feasible: beyondFixed((wished, bound) => maximum(wished, bound)),
   samples: anyPairs,
 });
 /** The smaller of two; a tie sends half of the gradient to each. */
@@ -148,13 +169,18 @@ export const minimum = binary('minimum', {
     ({ inputs: [a, b] }, g) => sumTo(mul(g, share(gt(a, b), a, b)), b.shape),
   ],
   reads: 'inputs',
+  feasible: beyondFixed((wished, bound) => minimum(wished, bound)),
   samples: anyPairs,
 });
 const share = (wins: Tensor, a: Tensor, b: Tensor): Tensor => add(wins, mul(eq(a, b), 0.5));
 
 /** Comparisons give 1 where they hold and 0 elsewhere. They are steps: there is no derivative to send. */
-const comparison = (name: BinaryName) =>
-  binary(name, { gradient: { because: 'a comparison is a step: flat wherever it is smooth' }, samples: anyPairs });
+const comparison = (name: BinaryName): Op<Pair, undefined> =>
+  binary(name, {
+    gradient: { because: 'a comparison is a step: flat wherever it is smooth' },
+    feasible: { is: 'exact', project: (wished) => where(ne(wished, wished), wished, gt(wished, 0.5)) },
+    samples: anyPairs,
+  });
 export const eq = comparison('eq');
 export const ne = comparison('ne');
 export const lt = comparison('lt');
@@ -180,9 +206,10 @@ export const where: Op<[Tensor, Tensor, Tensor], undefined> = defineOp({
     ({ inputs: [condition, , b] }, g) => sumTo(where(condition, 0, g), b.shape),
   ],
   reads: 'inputs',
+  carries: true,
   samples: (draw) => [
     { inputs: [draw.awayFromZero([4, 3]), draw.normal([4, 3]), draw.normal([3])], attributes: undefined },
   ],
 });
 
-provideArithmetic({ add, sub, mul, div, eq, neg: negated, identity });
+provideArithmetic({ add, sub, mul, div, eq, neg: negated, identity, where, expand });
