@@ -19,8 +19,8 @@ import { Message } from './message.ts';
 import { mode } from './modes.ts';
 import type { Node } from './node.ts';
 import { needsSchedule, runSchedule } from './schedule.ts';
-import { deliverOut, needsCare, propagate, seal, sendGradients } from './visit.ts';
-import { type Observer, Walk, type WalkOptions } from './walk.ts';
+import { needsCare, propagate, seal, sendGradients } from './visit.ts';
+import { type Observer, type Stash, Walk, type WalkOptions } from './walk.ts';
 
 /** Walks under way: a rule may differentiate something of its own, within the walk that called it. */
 let depth = 0;
@@ -57,7 +57,8 @@ export function walk(
   const id = startWalk();
   const order: Node[] = [];
   const current = new Walk(id, options, exact, observer);
-  for (const { at } of seeds) {
+  for (let i = 0; i < seeds.length; i++) {
+    const { at } = seeds[i]!;
     const { node } = at;
     if (node === null) throw new Error(noHistory(at));
     if (node.reachedBy !== id) search(node, current, targets, order);
@@ -68,25 +69,16 @@ export function walk(
   mode.rules = null;
   mode.energy = options.energy === true;
   depth++;
-  const forget = (node: Node): void => {
-    if (targets === null || !targets.has(node)) clear(node);
-  };
   try {
-    for (const seed of seeds) {
+    for (let i = 0; i < seeds.length; i++) {
+      const seed = seeds[i]!;
       const first = seedFor(seed);
       const node = seed.at.node!;
       if (node.wantedBy !== id) continue;
       if (first instanceof Tensor) receiveGradient(node, first);
       else receive(node, first);
     }
-    if (current.ruled && needsSchedule(order, current))
-      runSchedule(
-        order,
-        current,
-        (leaf) => stash(leaf, current),
-        forget,
-        (node, index, message) => deliverOut(node, index, message, current),
-      );
+    if (current.ruled && needsSchedule(order, current)) runSchedule(order, current, targets, stash);
     else
       for (let i = order.length - 1; i >= 0; i--) {
         const node = order[i]!;
@@ -95,24 +87,26 @@ export function walk(
           const message = seal(node);
           if (message !== null) propagate(node, message, current);
         } else sendGradients(node, node.slope!, current);
-        forget(node);
+        forget(node, targets);
       }
-    unstash(current);
+    if (current.stashed !== null) unstash(current.stashed);
   } finally {
     depth--;
     mode.recording = recording;
     mode.within = within;
     mode.rules = rules;
     mode.energy = energy;
-    for (const node of order) forget(node);
-    for (const { node, slope, ownsSlope, springs, versions } of current.stashed)
-      Object.assign(node, { slope, ownsSlope, springs, versions });
+    for (let i = 0; i < order.length; i++) forget(order[i]!, targets);
+    if (current.stashed !== null)
+      for (const { node, slope, ownsSlope, springs, versions } of current.stashed)
+        Object.assign(node, { slope, ownsSlope, springs, versions });
   }
   return id;
 }
 
 /** Sets the inbox of a leaf aside, so that the messages of this walk gather by themselves. */
 function stash(leaf: Node, current: Walk): void {
+  current.stashed ??= [];
   if (current.stashed.some(({ node }) => node === leaf)) return;
   const { slope, ownsSlope, springs, versions } = leaf;
   current.stashed.push({ node: leaf, slope, ownsSlope, springs, versions });
@@ -120,8 +114,8 @@ function stash(leaf: Node, current: Walk): void {
 }
 
 /** Adds the messages of this walk, as the hooks leave them, to what stood in the inboxes that were set aside. */
-function unstash(current: Walk): void {
-  for (let kept = current.stashed.pop(); kept !== undefined; kept = current.stashed.pop()) {
+function unstash(stashed: Stash[]): void {
+  for (let kept = stashed.pop(); kept !== undefined; kept = stashed.pop()) {
     const { node, slope, ownsSlope, springs, versions } = kept;
     const came = node.slope === null && node.springs === null ? null : new Message(node.slope, node.springs);
     Object.assign(node, { slope, ownsSlope, springs, versions });
@@ -133,6 +127,11 @@ function unstash(current: Walk): void {
 /** Gives back what the walk did not touch, unless it stands within something that may still need it. */
 export function endWalk(id: number): void {
   if (depth === 0 && mode.depth === 0) endStep(id);
+}
+
+/** Empties the inbox of a node that has answered, unless somebody asked for what lies in it. */
+function forget(node: Node, targets: ReadonlySet<Node> | null): void {
+  if (targets === null || !targets.has(node)) clear(node);
 }
 
 function clear(node: Node): void {

@@ -12,7 +12,7 @@ import { Block, BlockNode } from './block.ts';
 import type { Message } from './message.ts';
 import type { Node } from './node.ts';
 import { type BlockRule, dataInputs, isBlockRule, type NodeRule } from './rule.ts';
-import { describe, learn, propagate, ruleAt, seal, surrogateRefused } from './visit.ts';
+import { deliver, describe, learn, propagate, ruleAt, seal, surrogateRefused } from './visit.ts';
 import type { Walk } from './walk.ts';
 
 /** Something that happens once, when as many words as `waits` have been said. Higher `position`s first. */
@@ -35,10 +35,11 @@ export function needsSchedule(order: readonly Node[], walk: Walk): boolean {
 export function runSchedule(
   order: readonly Node[],
   walk: Walk,
-  stash: (leaf: Node) => void,
-  forget: (node: Node) => void,
-  deliver: (node: Node, index: number, message: Message) => void,
+  targets: ReadonlySet<Node> | null,
+  stash: (leaf: Node, walk: Walk) => void,
 ): void {
+  const found = new Map<Node, Message | null>();
+  walk.sealed = found;
   const events: Event[] = [];
   const ready: Event[] = [];
   /** How many words of consumers each value still waits for, and what happens when it has them. */
@@ -62,8 +63,8 @@ export function runSchedule(
     else list.push(waiting);
   };
   const sealed = (value: Node): void => {
-    walk.sealed.set(value, seal(value));
-    if (value.op !== null) forget(value);
+    found.set(value, seal(value));
+    if (value.op !== null && !targets?.has(value)) value.slope = value.springs = null;
     for (const waiting of whenSealed.get(value) ?? []) count(waiting);
   };
   const spoke = (value: Node): void => {
@@ -110,7 +111,7 @@ export function runSchedule(
     }
     const data = learns(node) ? dataInputs(node.op!, node.inputs.length) : node.inputs.length;
     const first = event(node, position, 1, () => {
-      const message = walk.sealed.get(node) ?? null;
+      const message = found.get(node) ?? null;
       if (message !== null) propagate(node, message, walk);
       for (let i = 0; i < data; i++) {
         const source = reached(node, i);
@@ -122,7 +123,7 @@ export function runSchedule(
     let second: Event | null = null;
     if (learns(node)) {
       second = event(node, position, 1, () => {
-        const message = walk.sealed.get(node) ?? null;
+        const message = found.get(node) ?? null;
         if (message !== null) learn(node, message, walk);
         for (let i = data; i < node.inputs.length; i++) {
           const source = reached(node, i);
@@ -132,7 +133,7 @@ export function runSchedule(
       for (let i = 0; i < data; i++) {
         const source = reached(node, i);
         if (source === null) continue;
-        if (source.op === null) stash(source);
+        if (source.op === null) stash(source, walk);
         second.waits++;
         waitFor(source, second);
       }
@@ -147,7 +148,7 @@ export function runSchedule(
         const source = reached(node, i);
         return source === null ? null : (members.get(source) ?? null);
       });
-      const message = walk.sealed.get(node) ?? null;
+      const message = found.get(node) ?? null;
       if (message !== null) {
         walk.capture(node, message);
         walk.observer?.visited(node, message, rule);
@@ -156,7 +157,12 @@ export function runSchedule(
     }
     if ([...members.values()].some(({ message }) => message !== null))
       rule.settle(
-        new Block([...members.values()], walk.stiffness, deliver, (name) => walk.broadcast(name, describe(nodes[0]!))),
+        new Block(
+          [...members.values()],
+          walk.stiffness,
+          (node, i, message) => deliver(node, i, message, walk),
+          (name) => walk.broadcast(name, describe(nodes[0]!)),
+        ),
       );
     for (const node of nodes)
       for (let i = 0; i < node.inputs.length; i++) {

@@ -123,7 +123,7 @@ export class Visit {
 
 /** A value where its messages want it; without messages, where it is. */
 function settledValue(value: Tensor, stiffness: number, walk: Walk): Tensor {
-  const message = value.node === null ? null : (walk.sealed.get(value.node) ?? null);
+  const message = value.node === null ? null : (walk.sealed?.get(value.node) ?? null);
   const step = message && asStep(message, stiffness);
   // What an op produced is producible: without a wish there is nothing to project.
   return step === null ? value : feasible(value, arithmetic.add(value, step)).value;
@@ -150,10 +150,11 @@ export function sendGradients(node: Node, g: Tensor, walk: Walk): void {
   if (walk.exact && op.surrogate) throw new Error(surrogateRefused(node, op.name));
   if (mode.anomaly) mode.within = node.trace ?? 'an unknown place';
   const { inputs } = node;
+  const watched = node.hooks !== null || walk.observer !== null;
   for (let i = 0; i < inputs.length; i++) {
     const target = inputs[i]!.node;
     if (target === null || target.wantedBy !== walk.id) continue;
-    if (node.hooks !== null || walk.observer !== null) {
+    if (watched) {
       sendOne(node, g, i, walk);
       continue;
     }
@@ -194,7 +195,7 @@ export const deliverOut = (node: Node, i: number, message: Message, walk: Walk):
   deliver(node, i, message, walk);
 
 /** Checks a message, passes it through the hooks of its edge, and puts it into the inbox of the input. */
-function deliver(node: Node, i: number, message: Message | null, walk: Walk): void {
+export function deliver(node: Node, i: number, message: Message | null, walk: Walk): void {
   const input = node.inputs[i]!;
   if (message !== null && !sameShape(message.shape, input.shape)) throw new Error(wrongShape(node, i, message.shape));
   const hooks = node.hooks?.edges.get(i);

@@ -38,6 +38,7 @@ export interface WalkOptions {
   readonly energy?: boolean | undefined;
 }
 
+/** Small networks walk half a million times a second: what most walks do not need is null. */
 export class Walk {
   readonly id: number;
   readonly plain: boolean;
@@ -47,9 +48,9 @@ export class Walk {
   /** Whether the search met a node with a rule. */
   ruled = false;
   /** Inboxes of leaves whose messages of this walk alone matter (hooks), as they were before. */
-  readonly stashed: Stash[] = [];
-  /** Sealed inboxes, for the rules that learn from settled values. */
-  readonly sealed: Map<Node, Message | null> = new Map();
+  stashed: Stash[] | null = null;
+  /** Sealed inboxes, for the rules that learn from settled values; null where no rule does. */
+  sealed: Map<Node, Message | null> | null = null;
   readonly #broadcast: WalkOptions['broadcast'];
   readonly #captured: Map<Node, Message> | null;
 
@@ -60,8 +61,9 @@ export class Walk {
     this.stiffness = options.stiffness ?? 0;
     this.observer = observer;
     this.#broadcast = options.broadcast;
-    const awaited = Object.values(options.broadcast ?? {}).some((value) => value instanceof ErrorAt);
-    this.#captured = awaited ? new Map() : null;
+    this.#captured = null;
+    if (options.broadcast !== undefined && Object.values(options.broadcast).some((value) => value instanceof ErrorAt))
+      this.#captured = new Map();
   }
 
   capture(node: Node, message: Message): void {
