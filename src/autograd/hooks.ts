@@ -9,7 +9,7 @@
  */
 import { sameShape, showShape } from '../tensor/layout.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { Message } from './message.ts';
+import { Message } from './message.ts';
 
 /** Gets a message; returns another one in its place, null to send nothing, or nothing to leave it as it is. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook that only looks has no return statement
@@ -88,6 +88,10 @@ export function throughHooks(hooks: readonly Hook[], message: Message, where: st
     const answer = hook(current);
     if (answer === undefined) continue;
     if (answer === null) return null;
+    if (!(answer instanceof Message))
+      throw new Error(
+        `${where}: a hook returns a message (made by slope, spring or scale), null to send nothing, or nothing; not ${typeof answer}.`,
+      );
     if (!sameShape(answer.shape, message.shape))
       throw new Error(
         `${where}: a hook returned a message of shape ${showShape(answer.shape)} for a value of shape ${showShape(message.shape)}. ` +

@@ -37,7 +37,7 @@ export async function run(code: string, scope: Scope = {}, folder = join(root, '
   const printed: string[] = [];
   const names = {
     ...scope,
-    console: { ...console, log: (...values: unknown[]) => printed.push(format(...values)) },
+    console: { ...console, log: (...values: unknown[]) => void printed.push(format(...values)) },
     require: (name: string) => modules.get(name),
     exports: {},
   };
