@@ -22,6 +22,7 @@ export {
   type Op,
   type OpDefinition,
   type Operand,
+  type Projection,
   type RawGradient,
   type Recorded,
   registeredOps,
@@ -59,6 +60,8 @@ export { linear, matmul } from './ops/matmul.ts';
 export { expand, sum } from './ops/sum.ts';
 export { amax, amin, argmax, argmin, mean, norm, prod, std, type VarianceOptions, variance } from './ops/reduce.ts';
 export { logSoftmax, logsumexp, softmax } from './ops/softmax.ts';
+export { layerNorm } from './ops/normalization.ts';
+export { cholesky, solvePositive, triangularSolve } from './ops/solve.ts';
 export { cat, clone, flatten, flip, pad, permute, type Range, reshape, slice, squeeze, stack } from './ops/shape.ts';
 export { transpose, unsqueeze } from './ops/shape.ts';
 export { gather, type IndexLike, indexSelect, oneHot } from './ops/indexing.ts';
@@ -79,6 +82,7 @@ export { Linear, type LinearOptions } from './nn/linear.ts';
 export { Conv2d, type Conv2dOptions } from './nn/convolution.ts';
 export { AvgPool2d, MaxPool2d } from './nn/pool.ts';
 export { Dropout } from './nn/dropout.ts';
+export { LayerNorm, type LayerNormOptions } from './nn/normalization.ts';
 export { ELU, GELU, Hardswish, LeakyReLU, LogSigmoid, LogSoftmax, Mish, ReLU, SELU } from './nn/activation.ts';
 export { Sigmoid, SiLU, Softmax, Softplus, Tanh } from './nn/activation.ts';
 export * as init from './nn/init.ts';

@@ -19,6 +19,9 @@ some choose between two (\`pow\`) or combine several (\`mean\`, \`std\`).
 - **Derivative**: every rule is written with ops of this table, so that derivatives of any order exist.
 - **First-order kernel**: one kernel call that takes the place of the rule where nobody asks for a second derivative.
 - **Rule reads**: the values that must not be changed in place between the forward and the backward pass.
+- **Can produce**: what a rule of learning that sends targets may ask of it. *everything*: any numbers (a linear map's many
+  outputs may still hang together); *a part*: its definition holds a projection onto it, to the nearest output that it can
+  produce, or to one near by; *its inputs' numbers*: it only moves them, and targets move back the same way.
 `;
 
 function derivative({ gradient, surrogate }: AnyOp): string {
@@ -37,12 +40,25 @@ const reads = (op: AnyOp): string =>
     ? ''
     : { nothing: 'nothing', inputs: 'inputs', output: 'output', all: 'inputs, output' }[op.reads ?? 'all'];
 
+function canProduce({ carries, feasible = 'everything' }: AnyOp): string {
+  if (carries) return "its inputs' numbers";
+  if (feasible === 'everything') return feasible;
+  return feasible.is === 'exact' ? 'a part (nearest)' : 'a part (near by)';
+}
+
 /** The document: one row an op, by name. */
 export function opsDocument(): string {
   const rows = [...registeredOps().values()]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map((op) => [`\`${op.name}\``, op.inputs.join(', '), derivative(op), firstOrderKernel(op), reads(op)]);
-  const header = ['Op', 'Inputs', 'Derivative', 'First-order kernel', 'Rule reads'];
+    .map((op) => [
+      `\`${op.name}\``,
+      op.inputs.join(', '),
+      derivative(op),
+      firstOrderKernel(op),
+      reads(op),
+      canProduce(op),
+    ]);
+  const header = ['Op', 'Inputs', 'Derivative', 'First-order kernel', 'Rule reads', 'Can produce'];
   const table = [header, header.map(() => '---'), ...rows].map((cells) =>
     `| ${cells.join(' | ')} |`.replace(/ {2,}/g, ' '),
   );

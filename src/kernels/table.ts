@@ -192,6 +192,45 @@ interface OtherKernels {
     smoothing: number,
     accumulate: number,
   ): void;
+  /**
+   * Rows of mean 0 and variance 1: out[r, j] = (x[r, j] - mean[r]) / sqrt(variance[r] + eps) * weight[j] + bias[j]; weight, bias: 0
+   * for none. statistics[r] = the mean, statistics[rows + r] = 1 / sqrt(variance + eps), for the way back (0: not wanted).
+   */
+  layerNorm(
+    x: number,
+    weight: number,
+    bias: number,
+    out: number,
+    statistics: number,
+    rows: number,
+    columns: number,
+    eps: number,
+  ): void;
+  /**
+   * out (+)= the gradient of x: s (h - mean(h) - n mean(h n)) by rows, with h = g weight, n = (x - mean) s the normalized x and s the
+   * second of the statistics.
+   */
+  layerNormSlope(
+    g: number,
+    x: number,
+    weight: number,
+    statistics: number,
+    out: number,
+    rows: number,
+    columns: number,
+    accumulate: number,
+  ): void;
+  /** out[j] (+)= the gradient of the weight, sum_r g[r, j] n[r, j]. */
+  layerNormWeightSlope(
+    g: number,
+    x: number,
+    statistics: number,
+    out: number,
+    rows: number,
+    columns: number,
+    accumulate: number,
+  ): void;
+
   /** out[0] = scale * sum_i (a[i] - b[i])^2 */
   squaredError(a: number, b: number, out: number, n: number, scale: number): void;
   /** out[i] (+)= 2 scale g[0] (a[i] - b[i]) */
@@ -218,6 +257,15 @@ interface OtherKernels {
     bias: number,
     relu: number,
   ): void;
+
+  /**
+   * out [n, n] = the lower triangular L with L L^T = a, zeros above; of a [n, n] the lower triangle is read. A pivot (what is
+   * left of a diagonal number when its root is to be taken) that is not above 0 is stored without a root: the first such
+   * diagonal number says that there is no factor, and what follows it means nothing.
+   */
+  cholesky(a: number, out: number, n: number): void;
+  /** out [n, columns] = L^-1 b (transposed 1: L^-T b), b [n, columns]; of l [n, n] the lower triangle is read. out is not l. */
+  triangularSolve(l: number, b: number, out: number, n: number, columns: number, transposed: number): void;
 
   /** x[N, C, H, W] * weight[O, C / groups, kh, kw] + bias[O] (or 0) -> out[N, O, oh, ow] */
   conv2d(x: number, weight: number, bias: number, out: number, ...sizes: ConvolutionSizes): void;

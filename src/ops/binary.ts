@@ -9,7 +9,7 @@ import type { BinaryName } from '../kernels/table.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocate, allocateShape, contiguous } from '../tensor/access.ts';
 import { broadcastShapes, broadcastStrides, sameShape } from '../tensor/layout.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { numbersOf, type Tensor } from '../tensor/tensor.ts';
 import { identity } from './shape.ts';
 import { expand, sumTo } from './sum.ts';
 
@@ -135,7 +135,7 @@ export const mul = binary('mul', {
   samples: anyPairs,
 });
 const withoutZeros = (wished: Tensor, factor: Tensor): Tensor =>
-  isFixed(factor) ? where(eq(factor, 0), 0, wished) : wished;
+  isFixed(factor) && numbersOf(factor).includes(0) ? where(eq(factor, 0), 0, wished) : wished;
 export const div = binary('div', {
   gradient: [
     ({ inputs: [a, b] }, g) => sumTo(div(g, b), a.shape),

@@ -94,6 +94,8 @@ const forwardOp: Op<readonly Tensor[], Geometry> = defineOp({
     }
   },
   reads: 'inputs',
+  feasible: 'everything',
+  data: 1,
   samples: (draw) => [
     {
       inputs: [draw.normal(sampleGeometry.image), draw.normal(sampleGeometry.weight), draw.normal([6])],
@@ -117,6 +119,7 @@ const imageOp: Op<[Tensor, Tensor], Geometry> = defineOp({
     ({ inputs: [g], attributes }, h) => weightOp(g, h, attributes),
   ],
   reads: 'inputs',
+  feasible: 'everything',
   samples: (draw) => [
     { inputs: [draw.normal(sampleGeometry.output), draw.normal(sampleGeometry.weight)], attributes: sampleGeometry },
   ],
@@ -137,6 +140,7 @@ const weightOp: Op<[Tensor, Tensor], Geometry> = defineOp({
     ({ inputs: [g], attributes }, h) => imageOp(g, h, attributes),
   ],
   reads: 'inputs',
+  feasible: 'everything',
   samples: (draw) => [
     { inputs: [draw.normal(sampleGeometry.output), draw.normal(sampleGeometry.image)], attributes: sampleGeometry },
   ],

@@ -7,9 +7,10 @@ import type { Draw } from '../autograd/samples.ts';
 import type { SlopeName, UnaryName } from '../kernels/table.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateLike, contiguous } from '../tensor/access.ts';
-import { asTensor, zeros } from '../tensor/create.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { add, div, eq, ge, gt, le, lt, minimum, mul, sub, where, zip } from './binary.ts';
+import { asTensor, tensor, zeros } from '../tensor/create.ts';
+import { numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { add, div, eq, ge, gt, le, lt, maximum, minimum, mul, sub, where, zip } from './binary.ts';
+import { atLeast, between, bounded, type Feasible, signs } from './feasible.ts';
 import { sumTo } from './sum.ts';
 
 /** Runs an elementwise kernel: out = f(x; p, q). */
@@ -29,6 +30,8 @@ interface Elementwise<Attributes> {
   /** A first-order kernel and which value it reads. */
   slope?: SlopeName;
   reads: 'nothing' | 'inputs' | 'output';
+  /** What the function can give. */
+  feasible: Feasible<[Tensor], NoInfer<Attributes>>;
   samples?: (draw: Draw) => Tensor[];
   attributes?: Attributes[];
 }
@@ -36,7 +39,7 @@ interface Elementwise<Attributes> {
 function elementwise<Attributes = undefined>(
   name: string,
   kernel: UnaryName,
-  { parameters, gradient, slope, reads, samples, attributes = [] }: Elementwise<Attributes>,
+  { parameters, gradient, slope, reads, feasible, samples, attributes = [] }: Elementwise<Attributes>,
 ): Op<[Tensor], Attributes> {
   const scalars = parameters ?? (() => [0, 0] as const);
   const definition: OpDefinition<[Tensor], Attributes> = {
@@ -49,6 +52,7 @@ function elementwise<Attributes = undefined>(
     },
     gradient: [gradient],
     reads,
+    feasible,
     samples: (draw) => {
       const inputs = samples?.(draw) ?? [draw.normal([3, 4]), draw.normal([])];
       const choices = attributes.length > 0 ? attributes : [undefined as Attributes];
@@ -66,110 +70,141 @@ function elementwise<Attributes = undefined>(
   });
 }
 
+/**
+ * The minima of the functions that dip below 0 once, found by bisecting where the derivative is 0 (silu's is minus Lambert's
+ * W(1 / e), where x = -1 - W). The functions take every value from there up.
+ */
+const leastSilu = -0.2784645427610738; // at x = -1.27846
+const leastMish = -0.3088434130172504; // at x = -1.19243
+const leastGelu = -0.1699712074799037; // at x = -0.75179
+const leastGeluTanh = -0.170040750571254; // at x = -0.75246
+
 const positive = (draw: Draw) => [draw.uniform([3, 4], 0.3, 2.5)];
 const awayFromZero = (draw: Draw) => [draw.awayFromZero([3, 4])];
 
 /** -x */
-export const neg: Op<[Tensor], undefined> = elementwise('neg', 'neg', { gradient: (_, g) => neg(g), reads: 'nothing' });
+export const neg: Op<[Tensor], undefined> = elementwise('neg', 'neg', {
+  gradient: (_, g) => neg(g),
+  reads: 'nothing',
+  feasible: 'everything',
+});
 
 /** e^x, its own derivative. */
 export const exp: Op<[Tensor], undefined> = elementwise('exp', 'exp', {
   gradient: ({ output }, g) => mul(g, output),
   slope: 'expSlope',
   reads: 'output',
+  feasible: atLeast(0),
 });
 /** e^x - 1, exact near 0. */
 export const expm1: Op<[Tensor], undefined> = elementwise('expm1', 'expm1', {
   gradient: ({ output }, g) => mul(g, add(output, 1)),
   reads: 'output',
+  feasible: atLeast(-1),
 });
 /** The natural logarithm; -Infinity at 0, NaN below. */
 export const log: Op<[Tensor], undefined> = elementwise('log', 'log', {
   gradient: ({ inputs: [x] }, g) => div(g, x),
   reads: 'inputs',
+  feasible: 'everything',
   samples: positive,
 });
 /** log(1 + x), exact near 0. */
 export const log1p: Op<[Tensor], undefined> = elementwise('log1p', 'log1p', {
   gradient: ({ inputs: [x] }, g) => div(g, add(x, 1)),
   reads: 'inputs',
+  feasible: 'everything',
   samples: positive,
 });
 export const sin: Op<[Tensor], undefined> = elementwise('sin', 'sin', {
   gradient: ({ inputs: [x] }, g) => mul(g, cos(x)),
   reads: 'inputs',
+  feasible: between(-1, 1),
 });
 export const cos: Op<[Tensor], undefined> = elementwise('cos', 'cos', {
   gradient: ({ inputs: [x] }, g) => neg(mul(g, sin(x))),
   reads: 'inputs',
+  feasible: between(-1, 1),
 });
 /** The square root; its derivative 1 / (2 sqrt(x)) is Infinity at 0. */
 export const sqrt: Op<[Tensor], undefined> = elementwise('sqrt', 'sqrt', {
   gradient: ({ output }, g) => div(mul(g, 0.5), output),
   reads: 'output',
+  feasible: atLeast(0),
   samples: positive,
 });
 /** 1 / sqrt(x) */
 export const rsqrt: Op<[Tensor], undefined> = elementwise('rsqrt', 'rsqrt', {
   gradient: ({ output }, g) => mul(mul(g, -0.5), mul(output, square(output))),
   reads: 'output',
+  feasible: atLeast(0),
   samples: positive,
 });
 /** 1 / x */
 export const reciprocal: Op<[Tensor], undefined> = elementwise('reciprocal', 'reciprocal', {
   gradient: ({ output }, g) => neg(mul(g, square(output))),
   reads: 'output',
+  feasible: 'everything',
   samples: awayFromZero,
 });
 /** |x|, with derivative 0 at 0. */
 export const abs: Op<[Tensor], undefined> = elementwise('abs', 'abs', {
   gradient: ({ inputs: [x] }, g) => mul(g, sign(x)),
   reads: 'inputs',
+  feasible: atLeast(0),
   samples: awayFromZero,
 });
 export const square: Op<[Tensor], undefined> = elementwise('square', 'square', {
   gradient: ({ inputs: [x] }, g) => mul(mul(g, 2), x),
   slope: 'squareSlope',
   reads: 'inputs',
+  feasible: atLeast(0),
 });
 /** -1, 0 or 1; its derivative is 0. */
 export const sign: Op<[Tensor], undefined> = elementwise('sign', 'sign', {
   gradient: ({ inputs: [x] }) => zeros(x.shape),
   reads: 'nothing',
+  feasible: signs,
   samples: awayFromZero,
 });
 /** The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x. */
 export const erf: Op<[Tensor], undefined> = elementwise('erf', 'erf', {
   gradient: ({ inputs: [x] }, g) => mul(mul(g, 2 / Math.sqrt(Math.PI)), exp(neg(square(x)))),
   reads: 'inputs',
+  feasible: between(-1, 1),
 });
 
 export const tanh: Op<[Tensor], undefined> = elementwise('tanh', 'tanh', {
   gradient: ({ output }, g) => mul(g, sub(1, square(output))),
   slope: 'tanhSlope',
   reads: 'output',
+  feasible: between(-1, 1),
 });
 /** 1 / (1 + e^-x) */
 export const sigmoid: Op<[Tensor], undefined> = elementwise('sigmoid', 'sigmoid', {
   gradient: ({ output }, g) => mul(g, mul(output, sub(1, output))),
   slope: 'sigmoidSlope',
   reads: 'output',
+  feasible: between(0, 1),
 });
 /** log(sigmoid(x)) */
 export const logsigmoid: Op<[Tensor], undefined> = elementwise('logsigmoid', 'logsigmoid', {
   gradient: ({ inputs: [x] }, g) => mul(g, sigmoid(neg(x))),
   reads: 'inputs',
+  feasible: between(Number.NEGATIVE_INFINITY, 0),
 });
 /** log(1 + e^x) */
 export const softplus: Op<[Tensor], undefined> = elementwise('softplus', 'softplus', {
   gradient: ({ inputs: [x] }, g) => mul(g, sigmoid(x)),
   reads: 'inputs',
+  feasible: atLeast(0),
 });
 /** max(x, 0), with derivative 0 at 0. */
 export const relu: Op<[Tensor], undefined> = elementwise('relu', 'relu', {
   gradient: ({ output }, g) => mul(g, gt(output, 0)),
   slope: 'reluSlope',
   reads: 'output',
+  feasible: atLeast(0),
   samples: awayFromZero,
 });
 /** x sigmoid(x), also called swish. */
@@ -180,6 +215,7 @@ export const silu: Op<[Tensor], undefined> = elementwise('silu', 'silu', {
   },
   slope: 'siluSlope',
   reads: 'inputs',
+  feasible: atLeast(leastSilu),
 });
 /** x tanh(softplus(x)) (Misra 2019). */
 export const mish: Op<[Tensor], undefined> = elementwise('mish', 'mish', {
@@ -188,11 +224,13 @@ export const mish: Op<[Tensor], undefined> = elementwise('mish', 'mish', {
     return mul(g, add(t, mul(mul(x, sigmoid(x)), sub(1, square(t)))));
   },
   reads: 'inputs',
+  feasible: atLeast(leastMish),
 });
 /** x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019). */
 export const hardswish: Op<[Tensor], undefined> = elementwise('hardswish', 'hardswish', {
   gradient: ({ inputs: [x] }, g) => mul(g, where(lt(x, -3), 0, where(gt(x, 3), 1, div(add(mul(x, 2), 3), 6)))),
   reads: 'inputs',
+  feasible: atLeast(-3 / 8),
 });
 
 /** Scale and negative saturation of selu (Klambauer et al. 2017), which keep mean 0 and variance 1. */
@@ -202,6 +240,7 @@ const seluAlpha = 1.6732632423543772;
 export const selu: Op<[Tensor], undefined> = elementwise('selu', 'selu', {
   gradient: ({ inputs: [x] }, g) => mul(g, where(gt(x, 0), seluScale, mul(exp(minimum(x, 0)), seluScale * seluAlpha))),
   reads: 'inputs',
+  feasible: atLeast(-seluScale * seluAlpha),
   samples: awayFromZero,
 });
 
@@ -214,6 +253,7 @@ const geluExact = elementwise('gelu', 'gelu', {
   },
   slope: 'geluSlope',
   reads: 'inputs',
+  feasible: atLeast(leastGelu),
 });
 const geluTanh = elementwise('geluTanh', 'geluTanh', {
   gradient: ({ inputs: [x] }, g) => {
@@ -225,6 +265,7 @@ const geluTanh = elementwise('geluTanh', 'geluTanh', {
   },
   slope: 'geluTanhSlope',
   reads: 'inputs',
+  feasible: atLeast(leastGeluTanh),
 });
 /** The Gaussian error linear unit; approximate: 'tanh' takes 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
 export function gelu(x: Operand, { approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}): Tensor {
@@ -238,6 +279,7 @@ const leakyReluOp = elementwise<{ slope: number }>('leakyRelu', 'leakyRelu', {
   gradient: ({ inputs: [x], attributes: { slope } }, g) => mul(g, where(gt(x, 0), 1, slope)),
   slope: 'leakyReluSlope',
   reads: 'inputs',
+  feasible: bounded(({ attributes: { slope } }) => [slope > 0 ? Number.NEGATIVE_INFINITY : 0]),
   samples: awayFromZero,
   attributes: [{ slope: 0.1 }],
 });
@@ -248,6 +290,7 @@ const eluOp = elementwise<{ alpha: number }>('elu', 'elu', {
   parameters: ({ alpha }) => [alpha, 0],
   gradient: ({ inputs: [x], attributes: { alpha } }, g) => mul(g, where(gt(x, 0), 1, mul(exp(minimum(x, 0)), alpha))),
   reads: 'inputs',
+  feasible: bounded(({ attributes: { alpha } }) => [-Math.max(alpha, 0)]),
   samples: awayFromZero,
   attributes: [{ alpha: 0.7 }],
 });
@@ -258,6 +301,7 @@ const clampOp = elementwise<{ min: number; max: number }>('clamp', 'clamp', {
   parameters: ({ min, max }) => [min, max],
   gradient: ({ inputs: [x], attributes: { min, max } }, g) => mul(g, mul(ge(x, min), le(x, max))),
   reads: 'inputs',
+  feasible: bounded(({ attributes: { min, max } }) => [min, max]),
   attributes: [{ min: -0.55, max: 0.83 }],
 });
 /** x held between min and max (either may be left out: undefined). The derivative is 1 at the bounds, 0 outside. */
@@ -267,11 +311,38 @@ export function clamp(x: Operand, min = -Infinity, max = Infinity): Tensor {
   return clampOp(x, { min, max });
 }
 
+/** What x ** exponent can be: negative only for odd exponents; 1 for none. */
+function powers(exponent: number): [low: number, high?: number] {
+  if (exponent === 0) return [1, 1];
+  return [exponent % 2 === 1 || exponent % 2 === -1 ? Number.NEGATIVE_INFINITY : 0];
+}
+
+/** What base ** x can be. */
+function powersOf(base: number): [low: number, high?: number] {
+  if (base === 1) return [1, 1];
+  return [base > 0 ? 0 : Number.NEGATIVE_INFINITY];
+}
+
+/** The wish held between bounds that each number of a fixed operand sets for its own power. */
+function withinBounds(wished: Tensor, fixed: Tensor, boundsOf: (x: number) => [low: number, high?: number]): Tensor {
+  const bounds = Array.from(numbersOf(fixed), boundsOf);
+  const low = tensor(
+    bounds.map(([lowest]) => lowest),
+    fixed.shape,
+  );
+  const high = tensor(
+    bounds.map(([, highest = Number.POSITIVE_INFINITY]) => highest),
+    fixed.shape,
+  );
+  return minimum(maximum(wished, low), high);
+}
+
 const powScalar = elementwise<{ exponent: number }>('powScalar', 'powScalar', {
   parameters: ({ exponent }) => [exponent, 0],
   gradient: ({ inputs: [x], attributes: { exponent } }, g) =>
     exponent === 0 ? zeros(x.shape) : mul(g, mul(pow(x, exponent - 1), exponent)),
   reads: 'inputs',
+  feasible: bounded(({ attributes: { exponent } }) => powers(exponent)),
   samples: positive,
   attributes: [{ exponent: 3 }, { exponent: -0.5 }],
 });
@@ -288,6 +359,15 @@ const powTensor: Op<[Tensor, Tensor], undefined> = defineOp({
     ({ inputs: [base, exponent], output }, g) =>
       sumTo(mul(g, mul(output, log(where(mul(eq(base, 0), ge(exponent, 0)), 1, base)))), exponent.shape),
   ],
+  // Everything, if both may move (a base, to the power of 1). A fixed exponent allows what powScalar does, a fixed base what
+  // powersOf says, which leaves out the holes of a base that is not positive.
+  feasible: {
+    is: 'approximate',
+    project: (wished, { inputs: [base, exponent] }) => {
+      if (base.node === null) return withinBounds(wished, base, powersOf);
+      return exponent.node === null ? withinBounds(wished, exponent, powers) : wished;
+    },
+  },
   samples: (draw) => [
     { inputs: [draw.uniform([3, 4], 0.3, 2), draw.normal([3, 4])], attributes: undefined },
     { inputs: [draw.uniform([2, 1], 0.3, 2), draw.normal([3])], attributes: undefined },

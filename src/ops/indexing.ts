@@ -8,6 +8,7 @@ import { newStorage } from '../storage/storage.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
 import { checkShape, normalizeAxis, showShape, sizeOf } from '../tensor/layout.ts';
 import { checkTensor, Indices, kindOf, type NestedArray, type Tensor } from '../tensor/tensor.ts';
+import { whereSent } from './feasible.ts';
 import { slice } from './shape.ts';
 
 /** What may stand for indices: a list of whole numbers, nested lists, or the result of argmax. */
@@ -89,6 +90,7 @@ const selectOp: Op<[Tensor], IndexAttributes> = defineOp({
   },
   gradient: [({ inputs: [x], attributes }, g) => addOp(g, { ...attributes, size: x.shape[attributes.dim]! })],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [
     { inputs: [draw.normal([4, 3])], attributes: { dim: 0, index: new Indices([4], Int32Array.of(3, 0, 0, 2)) } },
   ],
@@ -108,6 +110,7 @@ const addOp: Op<[Tensor], IndexAttributes & { size: number }> = defineOp({
   },
   gradient: [({ attributes: { dim, index } }, g) => selectOp(g, { dim, index })],
   reads: 'nothing',
+  feasible: whereSent((ones, attributes) => addOp(ones, attributes)),
   samples: (draw) => [
     { inputs: [draw.normal([2, 3])], attributes: { dim: 1, index: new Indices([3], Int32Array.of(1, 1, 0)), size: 3 } },
   ],
@@ -139,6 +142,7 @@ const gatherOp: Op<[Tensor], IndexAttributes> = defineOp({
   },
   gradient: [({ inputs: [x], attributes: { dim, index } }, g) => scatter(g, dim, index, x.shape)],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [
     { inputs: [draw.normal([2, 3])], attributes: { dim: 1, index: new Indices([2, 2], Int32Array.of(0, 2, 1, 1)) } },
   ],
@@ -157,6 +161,7 @@ const scatterOp: Op<[Tensor], IndexAttributes & { shape: readonly number[] }> = 
   },
   gradient: [({ attributes: { dim, index } }, g) => gatherOp(g, { dim, index })],
   reads: 'nothing',
+  feasible: whereSent((ones, attributes) => scatterOp(ones, attributes)),
   samples: (draw) => [
     {
       inputs: [draw.normal([2, 2])],

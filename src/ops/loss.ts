@@ -7,6 +7,7 @@ import { sameShape, scalarLayout, showShape, sizeOf } from '../tensor/layout.ts'
 import { checkTensor, Indices, Tensor } from '../tensor/tensor.ts';
 import { mul, sub } from './binary.ts';
 import { abs, neg, square } from './elementwise.ts';
+import { atLeast, bounded } from './feasible.ts';
 import { gather, type IndexLike, indexAddress, oneHot, toIndices } from './indexing.ts';
 import { mean } from './reduce.ts';
 import { permute, reshape } from './shape.ts';
@@ -37,6 +38,13 @@ interface CrossEntropyAttributes {
 
 /** The factor of each row's loss in the result. */
 const weightOf = (reduction: Reduction, rows: number) => (reduction === 'mean' ? 1 / rows : 1);
+
+/** The entropy of a smoothed target, (1 - s) [c = label] + s / classes: no cross-entropy with it is less. */
+function leastSurprise(classes: number, smoothing: number): number {
+  const other = smoothing / classes;
+  const entropy = (p: number) => (p > 0 ? -p * Math.log(p) : 0);
+  return entropy(1 - smoothing + other) + (classes - 1) * entropy(other);
+}
 
 /** logits [rows, classes] -> losses [rows], or their sum or mean. Keeps the probabilities for the way back. */
 const crossEntropyOp: Op<[Tensor], CrossEntropyAttributes> = defineOp({
@@ -84,6 +92,11 @@ const crossEntropyOp: Op<[Tensor], CrossEntropyAttributes> = defineOp({
     );
   },
   reads: 'inputs',
+  feasible: bounded(({ inputs: [logits], attributes: { smoothing, reduction } }) => {
+    const [rows, classes] = logits.shape as [number, number];
+    const least = leastSurprise(classes, smoothing) * (reduction === 'sum' ? rows : 1);
+    return [least, classes === 1 ? least : Number.POSITIVE_INFINITY];
+  }),
   samples: (draw) =>
     (['mean', 'sum', 'none'] as const).map((reduction, i) => ({
       inputs: [draw.normal([3, 4], 2)],
@@ -161,7 +174,7 @@ export function nllLoss(logp: Tensor, target: IndexLike, { reduction = 'mean' }:
   return reduced(neg(reshape(picked, expected)), reduction);
 }
 
-const squaredErrorOp: Op<[Tensor, Tensor], { scale: number }> = defineOp({
+const squaredErrorOp = defineOp<[Tensor, Tensor], { scale: number }>({
   name: 'squaredError',
   inputs: ['input', 'target'],
   forward: ([a, b], { scale }) => {
@@ -179,6 +192,7 @@ const squaredErrorOp: Op<[Tensor, Tensor], { scale: number }> = defineOp({
     run.squaredErrorSlope(address(g), address(x), address(y), out, x.size, scale, accumulate);
   },
   reads: 'inputs',
+  feasible: atLeast(0),
   samples: (draw) => [{ inputs: [draw.normal([3, 2]), draw.normal([3, 2])], attributes: { scale: 0.25 } }],
 });
 

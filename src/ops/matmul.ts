@@ -125,6 +125,7 @@ const matmulOp: Op<[Tensor, Tensor], undefined> = defineOp({
     ({ inputs: [a, b] }, g, out, accumulate) => multiplyInto(a, g, 'a', b.shape, out, accumulate),
   ],
   reads: 'inputs',
+  feasible: 'everything',
   samples: (draw) => [
     { inputs: [draw.normal([2, 3]), draw.normal([3, 4])], attributes: undefined },
     { inputs: [draw.normal([2, 1, 2, 3]), draw.normal([2, 3, 2])], attributes: undefined },
@@ -245,6 +246,8 @@ const linearOp: Op<readonly Tensor[], undefined> = defineOp({
     } else run.sum(address(g), out, 1, batch, outputs, accumulate);
   },
   reads: 'inputs',
+  feasible: 'everything',
+  data: 1,
   samples: (draw) => [
     { inputs: [draw.normal([4, 3]), draw.normal([2, 3]), draw.normal([2])], attributes: undefined },
     { inputs: [draw.normal([2, 3]), draw.normal([2, 3])], attributes: undefined },

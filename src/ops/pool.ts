@@ -2,9 +2,12 @@
 import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
-import { showShape } from '../tensor/layout.ts';
-import { checkTensor, type Tensor } from '../tensor/tensor.ts';
+import { tensor } from '../tensor/create.ts';
+import { showShape, sizeOf } from '../tensor/layout.ts';
+import { checkTensor, numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { ne, where } from './binary.ts';
 import { type Pair, toPair, windowCount } from './convolution.ts';
+import { whereSent } from './feasible.ts';
 
 interface Geometry {
   readonly image: readonly number[];
@@ -61,8 +64,35 @@ const maxPoolOp: Op<[Tensor], Geometry> = defineOp({
       accumulate,
     ),
   reads: 'nothing',
+  feasible: { is: 'approximate', project: (wished, { attributes }) => opened(wished, attributes) },
   samples: (draw) => [{ inputs: [draw.distinct(sampleGeometry.image)], attributes: sampleGeometry }],
 });
+
+/**
+ * What a max pool can produce, from below. Windows that do not overlap can have any maxima. Of windows that do, no number of the
+ * image may pass the wishes of any window it lies in: the largest such image is pooled (morphology's opening). The result is
+ * the largest producible one nowhere above the wish; the nearest one may lie above it in places.
+ */
+function opened(wished: Tensor, geometry: Geometry): Tensor {
+  const { image, output, kernel, stride, padding } = geometry;
+  if (stride[0] >= kernel[0] && stride[1] >= kernel[1]) return wished;
+  const wishes = numbersOf(wished);
+  const [, , height, width] = image as [number, number, number, number];
+  const [, , rows, columns] = output as [number, number, number, number];
+  const largest = new Float64Array(sizeOf(image)).fill(Number.POSITIVE_INFINITY);
+  for (let window = 0; window < wishes.length; window++) {
+    const wish = wishes[window]!;
+    const plane = Math.floor(window / (rows * columns)) * height * width;
+    const top = (Math.floor(window / columns) % rows) * stride[0] - padding[0];
+    const left = (window % columns) * stride[1] - padding[1];
+    for (let y = Math.max(0, top); y < Math.min(height, top + kernel[0]); y++)
+      for (let x = Math.max(0, left); x < Math.min(width, left + kernel[1]); x++) {
+        const position = plane + y * width + x;
+        if (wish < largest[position]!) largest[position] = wish;
+      }
+  }
+  return where(ne(wished, wished), wished, maxPoolOp(tensor(largest, image), geometry));
+}
 
 /** Where each window of a pool found its maximum; linear in what is sent there or read there. */
 interface Winners {
@@ -89,6 +119,7 @@ const sendOp: Op<[Tensor], Winners> = defineOp({
   },
   gradient: [({ attributes }, h) => pickOp(h, attributes)],
   reads: 'nothing',
+  feasible: whereSent((ones, attributes) => sendOp(ones, attributes)),
   samples: (draw) => [{ inputs: [draw.normal(sampleGeometry.output)], attributes: sampleWinners() }],
 });
 
@@ -105,6 +136,7 @@ const pickOp: Op<[Tensor], Winners> = defineOp({
   },
   gradient: [({ attributes }, g) => sendOp(g, attributes)],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [{ inputs: [draw.normal(sampleGeometry.image)], attributes: sampleWinners() }],
 });
 
@@ -120,6 +152,7 @@ const avgPoolOp: Op<[Tensor], Geometry> = defineOp({
   gradient: [({ attributes }, g) => avgSpreadOp(g, attributes)],
   raw: ({ attributes }, g, out, accumulate) => run.avgPool2dSlope(address(g), out, accumulate, ...sizesOf(attributes)),
   reads: 'nothing',
+  feasible: 'everything',
   samples: (draw) => [{ inputs: [draw.normal(sampleGeometry.image)], attributes: sampleGeometry }],
 });
 
@@ -135,6 +168,7 @@ const avgSpreadOp: Op<[Tensor], Geometry> = defineOp({
   },
   gradient: [({ attributes }, h) => avgPoolOp(h, attributes)],
   reads: 'nothing',
+  feasible: 'everything',
   samples: (draw) => [{ inputs: [draw.normal(sampleGeometry.output)], attributes: sampleGeometry }],
 });
 

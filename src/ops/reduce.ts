@@ -7,6 +7,7 @@ import { normalizeAxes, normalizeAxis, reducedShape, showShape, sizeOf } from '.
 import { checkTensor, Indices, numbersOf, type Tensor } from '../tensor/tensor.ts';
 import { add, div, eq, mul, sub, where } from './binary.ts';
 import { map, square } from './elementwise.ts';
+import { atLeast } from './feasible.ts';
 import { scatter } from './indexing.ts';
 import { permute, reshape, slice, unsqueeze } from './shape.ts';
 import { reduceAxes, spread, sum } from './sum.ts';
@@ -60,6 +61,7 @@ const extreme = (name: 'amax' | 'amin', kernel: 'max' | 'min', arg: 'argmax' | '
     forward: ([x], { dim }) => reduceAxes(kernel, x, [dim], true),
     gradient: [({ inputs: [x], attributes: { dim } }, g) => scatter(g, dim, positions(arg, x, dim), x.shape)],
     reads: 'inputs',
+    feasible: 'everything',
     samples: (draw) => [
       { inputs: [draw.distinct([3, 4])], attributes: { dim: 1 } },
       { inputs: [draw.distinct([3, 2, 2])], attributes: { dim: 0 } },
@@ -130,6 +132,7 @@ const prodOp: Op<[Tensor], AxisAttributes> = defineOp({
   forward: ([x], { dim }) => reduceAxes('prod', x, [dim], true),
   gradient: [({ inputs: [x], attributes: { dim } }, g) => mul(g, productOfOthers(x, dim))],
   reads: 'inputs',
+  feasible: 'everything',
   samples: (draw) => [
     { inputs: [draw.awayFromZero([3, 4])], attributes: { dim: 1 } },
     {
@@ -156,7 +159,7 @@ function productOfOthers(x: Tensor, dim: number): Tensor {
 export const prod = (x: Tensor, dim?: Dim, keepdim = false): Tensor =>
   overOneAxis('prod', x, dim, keepdim, (joined, axis) => prodOp(joined, { dim: axis }));
 
-const normOp: Op<[Tensor], { axes: readonly number[]; keepdim: boolean }> = defineOp({
+const normOp = defineOp<[Tensor], { axes: readonly number[]; keepdim: boolean }>({
   name: 'norm',
   inputs: ['x'],
   forward: ([x], { axes, keepdim }) => map('sqrt', reduceAxes('sum', map('square', x), axes, keepdim)),
@@ -165,6 +168,7 @@ const normOp: Op<[Tensor], { axes: readonly number[]; keepdim: boolean }> = defi
     ({ inputs: [x], output, attributes: { axes } }, g) =>
       mul(x, spread(div(g, add(output, eq(output, 0))), x.shape, axes)),
   ],
+  feasible: atLeast(0),
   samples: (draw) => [{ inputs: [draw.normal([3, 4])], attributes: { axes: [1], keepdim: false } }],
 });
 

@@ -32,6 +32,7 @@ export const identity: Op<[Tensor], undefined> = defineOp({
   forward: ([x]) => new Tensor(x.storage, x.layout, x.offset),
   gradient: [(_, g) => g],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [{ inputs: [draw.normal([3])], attributes: undefined }],
 });
 
@@ -42,6 +43,7 @@ export const clone: Op<[Tensor], undefined> = defineOp({
   forward: ([x]) => packed(x),
   gradient: [(_, g) => g],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [{ inputs: [draw.normal([2, 3])], attributes: undefined }],
 });
 
@@ -56,6 +58,7 @@ const reshapeOp: Op<[Tensor], { shape: readonly number[] }> = defineOp({
   },
   gradient: [({ inputs: [x] }, g) => reshape(g, x.shape)],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [
     { inputs: [draw.normal([2, 3, 4])], attributes: { shape: [4, 6] } },
     { inputs: [draw.normal([1])], attributes: { shape: [] } },
@@ -129,6 +132,7 @@ const permuteOp: Op<[Tensor], { dims: readonly number[] }> = defineOp({
     ),
   gradient: [({ attributes: { dims } }, g) => permuteOp(g, { dims: dims.map((_, axis) => dims.indexOf(axis)) })],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [{ inputs: [draw.normal([2, 3, 4])], attributes: { dims: [2, 0, 1] } }],
 });
 
@@ -164,6 +168,7 @@ const flipOp: Op<[Tensor], { dims: readonly number[] }> = defineOp({
   },
   gradient: [({ attributes }, g) => flipOp(g, attributes)],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [{ inputs: [draw.normal([3, 5])], attributes: { dims: [1] } }],
 });
 
@@ -186,6 +191,7 @@ const sliceOp: Op<[Tensor], { parts: readonly Part[] }> = defineOp({
   forward: ([x], { parts }) => part(x, parts),
   gradient: [({ inputs: [x], attributes: { parts } }, g) => padOp(g, { parts, shape: x.shape, value: 0 })],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [
     {
       inputs: [draw.normal([5, 3])],
@@ -211,6 +217,7 @@ const padOp: Op<[Tensor], { parts: readonly Part[]; shape: readonly number[]; va
   },
   gradient: [({ attributes: { parts } }, g) => sliceOp(g, { parts })],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [
     {
       inputs: [draw.normal([2, 3])],
@@ -332,6 +339,7 @@ const catOp: Op<readonly Tensor[], { dim: number }> = defineOp({
     return sliceOp(g, { parts: block(g.shape, dim, start, inputs[index]!.shape[dim]!) });
   },
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [
     { inputs: [draw.normal([2, 3]), draw.normal([2, 1]), draw.normal([2, 2])], attributes: { dim: 1 } },
   ],

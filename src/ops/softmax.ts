@@ -6,13 +6,19 @@ import { normalizeAxes, normalizeAxis, reducedShape, sizeOf } from '../tensor/la
 import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 import { mul, sub } from './binary.ts';
 import { exp } from './elementwise.ts';
+import type { Feasible } from './feasible.ts';
 import { permute, reshape, transpose } from './shape.ts';
+import { nearestShares } from './simplex.ts';
 import { spread, sum } from './sum.ts';
 
 const rowsOf = ({ shape }: Tensor): [rows: number, columns: number] => [sizeOf(shape.slice(0, -1)), shape.at(-1) ?? 1];
 
 /** An op on the last axis whose output has the shape of its input. */
-function onRows(name: 'softmax' | 'logSoftmax', gradient: (y: Tensor, g: Tensor) => Tensor): Op<[Tensor], undefined> {
+function onRows(
+  name: 'softmax' | 'logSoftmax',
+  gradient: (y: Tensor, g: Tensor) => Tensor,
+  feasible: Feasible<[Tensor], undefined>,
+): Op<[Tensor], undefined> {
   return defineOp<[Tensor]>({
     name,
     inputs: ['x'],
@@ -28,6 +34,7 @@ function onRows(name: 'softmax' | 'logSoftmax', gradient: (y: Tensor, g: Tensor)
       run[`${name}Slope`](address(g), address(output), out, rows, columns, accumulate);
     },
     reads: 'output',
+    feasible,
     samples: (draw) => [
       { inputs: [draw.normal([3, 4])], attributes: undefined },
       { inputs: [draw.normal([5], 3)], attributes: undefined },
@@ -35,8 +42,15 @@ function onRows(name: 'softmax' | 'logSoftmax', gradient: (y: Tensor, g: Tensor)
   });
 }
 
-const softmaxOp = onRows('softmax', (y, g) => mul(y, sub(g, sum(mul(g, y), -1, true))));
-const logSoftmaxOp = onRows('logSoftmax', (y, g) => sub(g, mul(exp(y), sum(g, -1, true))));
+const softmaxOp = onRows('softmax', (y, g) => mul(y, sub(g, sum(mul(g, y), -1, true))), {
+  is: 'exact',
+  project: nearestShares,
+});
+const logSoftmaxOp = onRows('logSoftmax', (y, g) => sub(g, mul(exp(y), sum(g, -1, true))), {
+  // Moved along (1, ..., 1) until the exponentials add up to 1; the nearest such row would lie a little aside.
+  is: 'approximate',
+  project: (wished) => logSoftmaxOp(wished),
+});
 
 function alongAxis(name: string, op: Op<[Tensor], undefined>, x: Tensor, dim: number): Tensor {
   checkTensor(name, x);
@@ -61,6 +75,7 @@ const logSumExpOp: Op<[Tensor], undefined> = defineOp({
   },
   gradient: [({ inputs: [x] }, g) => mul(spread(g, x.shape, [x.ndim - 1]), softmaxOp(x))],
   reads: 'inputs',
+  feasible: 'everything',
   samples: (draw) => [{ inputs: [draw.normal([3, 4])], attributes: undefined }],
 });
 

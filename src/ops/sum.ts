@@ -53,6 +53,7 @@ const sumOp: Op<[Tensor], ReduceAttributes> = defineOp({
   forward: ([x], { axes, keepdim }) => reduceAxes('sum', x, axes, keepdim),
   gradient: [({ inputs: [x], attributes: { axes } }, g) => spread(g, x.shape, axes)],
   reads: 'nothing',
+  feasible: 'everything',
   samples: (draw) => [
     { inputs: [draw.normal([2, 3, 4])], attributes: { axes: [0, 2], keepdim: false } },
     { inputs: [draw.normal([2, 3])], attributes: { axes: [1], keepdim: true } },
@@ -78,6 +79,7 @@ const expandOp: Op<[Tensor], { shape: readonly number[] }> = defineOp({
     new Tensor(x.storage, stridedLayout(shape, broadcastStrides(x.shape, x.layout.strides, shape)), x.offset),
   gradient: [({ inputs: [x] }, g) => sumTo(g, x.shape)],
   reads: 'nothing',
+  carries: true,
   samples: (draw) => [{ inputs: [draw.normal([3, 1])], attributes: { shape: [4, 3, 5] } }],
 });
 

@@ -5,10 +5,12 @@ import { elementwise } from './elementwise.ts';
 import { gemm } from './gemm.ts';
 import { indexing } from './indexing.ts';
 import { movement } from './movement.ts';
+import { normalization } from './normalization.ts';
 import { optimizer } from './optimizer.ts';
 import { pool } from './pool.ts';
 import { reduce } from './reduce.ts';
 import { softmax } from './softmax.ts';
+import { solve } from './solve.ts';
 import { squaredError } from './squared-error.ts';
 
 const reference: ReferenceKernels = {
@@ -16,8 +18,10 @@ const reference: ReferenceKernels = {
   ...reduce,
   ...movement,
   ...softmax,
+  ...normalization,
   ...squaredError,
   ...gemm,
+  ...solve,
   ...convolution,
   ...pool,
   ...indexing,

@@ -5,8 +5,9 @@
  */
 import type { Code, WasmModule } from './assembler.ts';
 import type { Family } from './family.ts';
-import { combineLanes, combineVectors, sumLanes } from './horizontal.ts';
+import { sumLanes } from './horizontal.ts';
 import { f32, f32x4, type Int, i32, select, type V128, v128 } from './instructions.ts';
+import { eachRow, foldRow } from './rows.ts';
 import { single } from './single.ts';
 import { accumulator, type Pointer, sweep, toBytes, type Vector } from './sweep.ts';
 import { exp, expOfNegative, log } from './vector-math.ts';
@@ -37,40 +38,6 @@ const lowest = f32x4.splat(Number.NEGATIVE_INFINITY);
 const firstLane = (vector: Vector) => f32x4.extractLane(vector, 0);
 /** The byte address of number `index` behind `row`. */
 const numberAt = (row: Pointer, index: Int) => i32.add(row, i32.shl(index, 2));
-
-/** Runs `body` once a row, then moves each pointer by its bytes a row. */
-function eachRow(code: Code, rows: Int, pointers: readonly (readonly [Pointer, Int])[], body: () => void): void {
-  const i = code.local(0);
-  code.for(i, 0, rows, 1, () => {
-    body();
-    for (const [pointer, bytes] of pointers) code.advance(pointer, bytes);
-  });
-}
-
-/** Folds a function of the numbers of one or two rows, with `padding` past their end; the result is in every lane. */
-function foldRow<Rows extends readonly Pointer[]>(
-  code: Code,
-  columns: Int,
-  rows: Rows,
-  padding: V128,
-  neutral: V128,
-  combine: (a: V128, b: V128) => V128,
-  f: (...numbers: Vector[]) => V128 = (x) => x!,
-): Vector {
-  const totals = [code.local(neutral), code.local(neutral)];
-  const at = rows.map((row) => code.local(row));
-  sweep(
-    code,
-    columns,
-    at,
-    ({ load, part }) => {
-      const total = totals[part]!;
-      code.set(total, combine(total, f(...at.map((pointer) => load(pointer, padding)))));
-    },
-    totals.length,
-  );
-  return combineLanes(code, combineVectors(code, totals, combine), combine);
-}
 
 const rowMax = (code: Code, row: Pointer, columns: Int) => foldRow(code, columns, [row], lowest, lowest, f32x4.pmax);
 

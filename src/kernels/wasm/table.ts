@@ -13,14 +13,17 @@ import { gemmFamily } from './gemm.ts';
 import { indexingFamily } from './indexing.ts';
 import { v128 } from './instructions.ts';
 import { movementFamilies } from './movement.ts';
+import { normalizationFamilies } from './normalization.ts';
 import { optimizerFamilies } from './optimizer.ts';
 import { poolFamily } from './pool.ts';
 import { reduceFamilies } from './reduce.ts';
 import { softmaxFamilies } from './softmax.ts';
+import { solveFamily } from './solve.ts';
 import { squaredErrorFamilies } from './squared-error.ts';
 
 const families: readonly Family[] = [
   gemmFamily,
+  solveFamily,
   convolutionFamily,
   poolFamily,
   indexingFamily,
@@ -29,6 +32,7 @@ const families: readonly Family[] = [
   ...movementFamilies,
   ...reduceFamilies,
   ...softmaxFamilies,
+  ...normalizationFamilies,
   ...squaredErrorFamilies,
   ...optimizerFamilies,
 ];
