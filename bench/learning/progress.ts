@@ -7,14 +7,16 @@ import { type Params, SingleBar } from 'cli-progress';
 
 /** Where training stands. */
 export interface Status {
-  model: string;
+  /** What is being trained: a model, a learning rule. */
+  name: string;
   epoch: number;
   epochs: number;
   /** Images trained on so far, over all epochs, and in the end. */
   done: number;
   total: number;
-  /** Mean loss, and accuracy from 0 to 1, over the images of this epoch so far. */
-  loss: number;
+  /** Mean loss over the images of this epoch so far; null where there is none to tell. */
+  loss: number | null;
+  /** Accuracy, 0 to 1, over the images of this epoch so far. */
   accuracy: number;
   /** Seconds since training began. */
   seconds: number;
@@ -85,8 +87,8 @@ export function describe(status: Status): string {
   const rate = status.done / status.seconds;
   const left = (status.total - status.done) / rate;
   return [
-    `${status.model.padEnd(6)} epoch ${status.epoch}/${status.epochs}`,
-    `loss ${status.loss.toFixed(4)}`,
+    `${status.name.padEnd(6)} epoch ${status.epoch}/${status.epochs}`,
+    ...(status.loss === null ? [] : [`loss ${status.loss.toFixed(4)}`]),
     `accuracy ${(100 * status.accuracy).toFixed(2)} %`,
     `${rate.toFixed(0)} images/s`,
     `${Math.ceil(left)} s left`,

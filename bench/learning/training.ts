@@ -15,7 +15,7 @@ import {
   type Tensor,
   tensor,
 } from '../../src/index.ts';
-import type { DataSet, LabelledImages } from './images.ts';
+import { type DataSet, type LabelledImages, labelsOf, pixelsOf, standardization } from './images.ts';
 import { MODELS, type ModelName } from './models.ts';
 import type { Progress, Status } from './progress.ts';
 import { UserError } from './user-error.ts';
@@ -87,10 +87,10 @@ function train(
       let right = 0;
       const status = (): Status => {
         const seconds = (performance.now() - start) / 1000;
-        return { model: name, epoch, epochs, done, total, loss: lossSum / seen, accuracy: right / seen, seconds };
+        return { name, epoch, epochs, done, total, loss: lossSum / seen, accuracy: right / seen, seconds };
       };
       for (const rows of epochBatches) {
-        const labels = Int32Array.from(rows, (row) => images.labels[row] as number);
+        const labels = labelsOf(images, rows);
         const logits = model.forward(batchOf(images, rows, scale));
         const loss = crossEntropy(logits, labels);
         optimizer.zeroGrad();
@@ -120,7 +120,7 @@ function accuracyOn(images: LabelledImages, model: Module, scale: Float32Array):
   let right = 0;
   model.eval();
   for (const rows of batches(images.count, TEST_BATCH)) {
-    const labels = Int32Array.from(rows, (row) => images.labels[row] as number);
+    const labels = labelsOf(images, rows);
     right += noGrad(() => countRight(model.forward(batchOf(images, rows, scale)), labels));
   }
   return right / images.count;
@@ -133,23 +133,5 @@ function countRight(logits: Tensor, labels: Int32Array): number {
 
 /** The images of these rows as a tensor [rows, 1, height, width]. */
 function batchOf(images: LabelledImages, rows: Int32Array, scale: Float32Array): Tensor {
-  const { height, width, pixels } = images;
-  const size = height * width;
-  const values = new Float32Array(rows.length * size);
-  let place = 0;
-  for (const row of rows) {
-    for (let p = row * size; p < (row + 1) * size; p++) values[place++] = scale[pixels[p] as number] as number;
-  }
-  return tensor(values, [rows.length, 1, height, width]);
-}
-
-/** What each byte becomes, so that the training pixels have mean 0 and standard deviation 1. */
-function standardization(pixels: Uint8Array): Float32Array {
-  const counts = new Float64Array(256);
-  for (const pixel of pixels) counts[pixel] = (counts[pixel] as number) + 1;
-  const mean = counts.reduce((sum, count, value) => sum + count * value, 0) / pixels.length;
-  const variance =
-    counts.reduce((sum, count, value) => sum + count * (value - mean) * (value - mean), 0) / pixels.length;
-  const deviation = Math.sqrt(variance) || 1; // all pixels equal: nothing to scale
-  return Float32Array.from({ length: 256 }, (_, value) => (value - mean) / deviation);
+  return tensor(pixelsOf(images, rows, scale), [rows.length, 1, images.height, images.width]);
 }

@@ -61,6 +61,8 @@ describe('npm start', () => {
       start('--epochs', 'many'),
       start('--data', join(folder, 'none'), '--json', join(folder, 'results.json')),
       start('--json', join(folder, 'none', 'results.json')),
+      start('rule'),
+      start('rules', '--rules', 'magic'),
     ]);
     expect(outcomes).toEqual([
       { code: 2, output: '', errors: "--epochs must be a whole number from 1 to 100000, but it is 'many'.\n" },
@@ -69,6 +71,12 @@ describe('npm start', () => {
         code: 2,
         output: '',
         errors: expect.stringMatching(/^--json .*its folder does not exist or takes no files\.\n$/),
+      },
+      { code: 2, output: '', errors: expect.stringMatching(/^Unknown command 'rule', expected one of .*\.\n$/) },
+      {
+        code: 2,
+        output: '',
+        errors: expect.stringMatching(/^--rules takes names out of .*'magic' is none of them\.\n$/),
       },
     ]);
     expect(readdirSync(folder)).toEqual([]);

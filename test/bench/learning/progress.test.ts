@@ -1,24 +1,9 @@
-import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { createProgress, type Status } from '../../../bench/learning/progress.ts';
-
-/** A stream that keeps what it is given; a terminal of so many columns, or none. */
-function screen(columns: number | null): { output: NodeJS.WriteStream; text: () => string } {
-  const written: string[] = [];
-  const stream = new Writable({
-    write(chunk, _encoding, done) {
-      written.push(String(chunk));
-      done();
-    },
-  });
-  // cursorTo and the like are what a terminal's stream has beside write.
-  const terminal = { isTTY: true, columns, cursorTo: () => true, moveCursor: () => true, clearLine: () => true };
-  const output = Object.assign(stream, columns === null ? {} : terminal);
-  return { output: output as unknown as NodeJS.WriteStream, text: () => written.join('') };
-}
+import { screen } from './screen.ts';
 
 const status: Status = {
-  model: 'mlp',
+  name: 'mlp',
   epoch: 2,
   epochs: 4,
   done: 2000,
@@ -36,6 +21,12 @@ describe('createProgress', () => {
     progress.epoch(status);
     progress.stop();
     expect(text()).toBe('mlp    epoch 2/4  loss 0.2500  accuracy 92.50 %  4000 images/s  1 s left\n');
+  });
+
+  it('says nothing of a loss that there is not', () => {
+    const { output, text } = screen(null);
+    createProgress(output).epoch({ ...status, name: 'a-long-name', loss: null });
+    expect(text()).toBe('a-long-name epoch 2/4  accuracy 92.50 %  4000 images/s  1 s left\n');
   });
 
   it('draws a bar on a terminal, never wider than it', () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { embeddedDigits } from '../../../bench/learning/data.ts';
 import { MODELS, type ModelName } from '../../../bench/learning/models.ts';
-import { checkSize, embeddedDigits, table } from '../../../bench/learning/train-command.ts';
+import type { Status } from '../../../bench/learning/progress.ts';
+import { checkSize, runTable } from '../../../bench/learning/train-command.ts';
 import { trainAndTest } from '../../../bench/learning/training.ts';
 
 const silent = { step() {}, epoch() {}, stop() {} };
@@ -22,7 +24,7 @@ describe('trainAndTest', () => {
     const small = { ...data, train: { ...data.train, count: 200 }, test: { ...data.test, count: 200 } };
     const losses = (seed: number) => {
       const seen: number[] = [];
-      const recorder = { ...silent, step: ({ loss }: { loss: number }) => seen.push(loss) };
+      const recorder = { ...silent, step: ({ loss }: Status) => seen.push(loss ?? Number.NaN) };
       const { accuracy } = trainAndTest(small, { ...settings('cnn', 1), seed }, recorder);
       return [...seen, accuracy];
     };
@@ -49,14 +51,14 @@ describe('checkSize', () => {
   });
 });
 
-describe('table', () => {
+describe('runTable', () => {
   it('lines up names on the left and numbers on the right', () => {
     const run = { epochs: 1, seed: 1, seconds: 1.5 };
     const rows = [
       { ...run, model: 'mlp' as const, parameters: 235_146, accuracy: 0.98765, samplesPerSecond: 12_345.6 },
       { ...run, model: 'linear' as const, parameters: 7850, accuracy: 0.9, samplesPerSecond: 7 },
     ];
-    expect(table(rows)).toBe(
+    expect(runTable(rows)).toBe(
       'model   parameters  test accuracy  seconds  samples/s\n' +
         'mlp         235146        98.77 %      1.5      12346\n' +
         'linear        7850        90.00 %      1.5          7\n',

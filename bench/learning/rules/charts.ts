@@ -1,0 +1,147 @@
+/**
+ * The plots of the report, as SVG in a string. Their colours are CSS variables of the page (--series-1 .. --series-8,
+ * --grid) and its text colour, so that one plot serves light and dark pages.
+ */
+
+import { LineChart, type LineSeriesOption, ScatterChart, type ScatterSeriesOption } from 'echarts/charts';
+import { GridComponent, LegendComponent } from 'echarts/components';
+import * as echarts from 'echarts/core';
+import { SVGRenderer } from 'echarts/renderers';
+
+echarts.use([LineChart, ScatterChart, GridComponent, LegendComponent, SVGRenderer]);
+
+/** Colours of the page; lines beyond them are dashed and take the colours from the first again. */
+export const COLOURS = 8;
+const DASHES = ['solid', 'dashed', 'dotted'] as const;
+const WIDTH = 760;
+const HEIGHT = 340;
+const LEGEND_ENTRY = 20;
+/** Pixels, about, of a letter at the size of the plots. */
+const LETTER = 8;
+
+export type Point = readonly [x: number, y: number];
+
+/** Lines of one name have one colour and one place in the legend: a rule with several seeds has several. */
+export interface Line {
+  readonly name: string;
+  readonly points: readonly Point[];
+}
+
+export interface LinePlot {
+  /** What a reader who does not see the plot is told. */
+  readonly label: string;
+  readonly lines: readonly Line[];
+  readonly xTitle: string;
+  readonly yTitle: string;
+  /** Ends of the vertical axis. */
+  readonly from: number;
+  readonly to: number;
+  /** How far apart its numbers stand. */
+  readonly interval: number;
+}
+
+/** Lines over a number, with a legend beside them. */
+export function linePlot({ label, lines, xTitle, yTitle, from, to, interval }: LinePlot): string {
+  const names = [...new Set(lines.map(({ name }) => name))];
+  const series = lines.map(({ name, points }): LineSeriesOption => {
+    const place = names.indexOf(name);
+    const dash = DASHES[Math.floor(place / COLOURS) % DASHES.length] as (typeof DASHES)[number];
+    const color = colour(place);
+    return {
+      ...{ type: 'line', name, showSymbol: points.length === 1, symbol: 'circle', silent: true },
+      data: points.map(([x, y]) => [x, y]),
+      lineStyle: { color, width: 2, type: dash },
+      itemStyle: { color },
+    };
+  });
+  return draw(label, Math.max(HEIGHT, 80 + LEGEND_ENTRY * names.length), {
+    grid: { left: 64, right: legendWidth(names), top: 16, bottom: 56 },
+    legend: {
+      orient: 'vertical',
+      left: WIDTH - legendWidth(names) + 12,
+      top: 12,
+      data: names,
+      icon: 'roundRect',
+      ...TEXT_STYLE,
+      ...LEGEND,
+    },
+    xAxis: { type: 'value', ...title(xTitle, 32), ...AXIS, splitLine: { show: false }, min: 0, max: 'dataMax' },
+    yAxis: { type: 'value', ...title(yTitle, 44), ...AXIS, min: from, max: to, interval },
+    series,
+  });
+}
+
+export interface DotPlot {
+  readonly label: string;
+  /** One row each, from above, with all its numbers. */
+  readonly rows: readonly { readonly name: string; readonly values: readonly number[] }[];
+  readonly xTitle: string;
+}
+
+/** A row a name, with a dot for each of its numbers. */
+export function dotPlot({ label, rows, xTitle }: DotPlot): string {
+  const names = rows.map(({ name }) => name);
+  const series = rows.map(
+    ({ name, values }): ScatterSeriesOption => ({
+      ...{ type: 'scatter', symbolSize: 11, silent: true },
+      data: values.map((value) => [value, name]),
+      itemStyle: { color: colour(names.indexOf(name)), opacity: 0.8 },
+    }),
+  );
+  return draw(label, 80 + 32 * names.length, {
+    grid: { left: 24 + longest(names) * LETTER, right: 32, top: 12, bottom: 56 },
+    xAxis: { type: 'value', scale: true, ...title(xTitle, 32), ...AXIS },
+    yAxis: { type: 'category', data: names, inverse: true, ...AXIS },
+    series,
+  });
+}
+
+const TEXT = { color: 'currentColor', fontSize: 13 } as const;
+const TEXT_STYLE = { textStyle: TEXT } as const;
+const LEGEND = { itemWidth: 18, itemHeight: 4, itemGap: 8, selectedMode: false } as const;
+const GRID_LINE = { lineStyle: { color: 'var(--grid)' } } as const;
+const AXIS = {
+  axisLabel: TEXT,
+  splitLine: { show: true, ...GRID_LINE },
+  axisLine: { show: true, ...GRID_LINE },
+  axisTick: { show: false },
+} as const;
+
+const title = (name: string, nameGap: number) =>
+  ({ name, nameGap, nameLocation: 'middle', nameTextStyle: TEXT }) as const;
+
+const colour = (place: number): string => `var(--series-${(place % COLOURS) + 1})`;
+
+const longest = (names: readonly string[]): number => Math.max(...names.map(({ length }) => length));
+
+const legendWidth = (names: readonly string[]): number => 48 + longest(names) * LETTER;
+
+function draw(label: string, height: number, option: echarts.EChartsCoreOption): string {
+  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
+  try {
+    chart.setOption({ animation: false, backgroundColor: 'transparent', textStyle: FONT, ...option });
+    // Within HTML the namespaces are known, and nothing here answers to the pointer.
+    return chart
+      .renderToSVGString()
+      .replaceAll(/<style.*?<\/style>\s*/gs, '')
+      .replaceAll(/ xmlns(:xlink)?="[^"]*"/g, '')
+      .replace('<svg ', `<svg role="img" aria-label="${escapeHtml(label)}" `);
+  } finally {
+    // An open chart keeps the program running.
+    chart.dispose();
+  }
+}
+
+const FONT = { color: 'currentColor', fontFamily: 'inherit' } as const;
+
+/** The text as it stands in HTML, between tags and in attributes. */
+export function escapeHtml(text: string): string {
+  const entities: Readonly<Record<string, string>> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&#39;',
+  };
+  return text.replace(/[&<>"']/g, (character) => entities[character] ?? character);
+}

@@ -1,0 +1,11 @@
+/**
+ * All learning rules that can be compared, in the order of the tables.
+ *
+ * A rule lives in a file of its own in configurations/, which exports a list of configurations (a rule may have several,
+ * one a variant), and is joined in here.
+ */
+
+import type { Configuration } from './configuration.ts';
+import { backprop } from './configurations/backprop.ts';
+
+export const CONFIGURATIONS: readonly Configuration[] = [...backprop];
