@@ -47,6 +47,51 @@ export type { Port, Visit } from './autograd/visit.ts';
 export type { Block, BlockNode, Evaluation } from './autograd/block.ts';
 export { type Hook, onEdge, onValue } from './autograd/hooks.ts';
 export { type Feasibility, type Feasible, feasible } from './autograd/feasible.ts';
+export { type CustomCall, type CustomGradient, customGradient } from './autograd/custom.ts';
+export { type ClipLimit, clipGradient, guidedRelu, reverseGradient, scaleGradient } from './rules/everyday.ts';
+export { stopGradient, straightThrough, type StraightThroughOptions } from './rules/everyday.ts';
+
+// Learning rules: targets
+export { targetPropagation, type TargetPropagationOptions } from './rules/target/propagation.ts';
+export { targetLinear, type TargetLinearOptions } from './rules/target/linear.ts';
+export { targetRelu, type TargetReluOptions } from './rules/target/relu.ts';
+export { binaryTarget, nHotTarget, oneHotTarget, targetBinarize } from './rules/target/outputs.ts';
+export { targetFromLoss, targetWinners } from './rules/target/outputs.ts';
+export { targetElementwise, type TargetElementwiseOptions } from './rules/target/elementwise.ts';
+export { targetSoftmax, type TargetSoftmaxOptions } from './rules/target/softmax.ts';
+export { targetConvolution, type TargetConvolutionOptions } from './rules/target/convolution.ts';
+export { targetMaxPool } from './rules/target/pool.ts';
+export { targetAdd } from './rules/target/add.ts';
+export { targetLayerNorm, targetWeightNorm, weightNorm } from './rules/target/normalization.ts';
+export { type DifferenceTargetOptions, type DifferenceTargets, differenceTargets } from './rules/target/difference.ts';
+export { type SpringOptions, springs } from './rules/springs/springs.ts';
+export { binarize, winners } from './ops/winner.ts';
+
+// Learning rules: random feedback, predictive coding
+export { feedbackAlignment, kolenPollack, signSymmetric, type SignSymmetricOptions } from './rules/feedback.ts';
+export type { FeedbackOptions, FeedbackRule, FeedbackRules } from './rules/feedback-weights.ts';
+export { type MirrorRule, type MirrorStep, weightMirror } from './rules/mirror.ts';
+export {
+  type DirectOptions,
+  type DirectRule,
+  directFeedbackAlignment,
+  directRandomTargetProjection,
+} from './rules/direct-feedback.ts';
+export { predictiveCoding, prospectiveConfiguration } from './rules/predictive/rule.ts';
+export type { PredictiveCodingOptions, PredictiveRules, ProspectiveOptions } from './rules/predictive/rule.ts';
+
+// What parameters carry: anchors, gates, plasticity
+export { type Anchor, type AnchorOptions, anchor } from './state/anchor.ts';
+export { type Gate, leafGate, observe, plasticity, unless } from './state/gate.ts';
+export { loadSideState, sideState } from './state/side-state.ts';
+export { type EdgeGate, edgeGate } from './rules/edge-gate.ts';
+export { SelectiveBackpropagation, type SelectiveOptions } from './rules/selective.ts';
+
+// Looking at a backward pass
+export { type AuditOptions, audit } from './inspect/audit.ts';
+export { dot, mermaid, tree } from './inspect/draw.ts';
+export type { Report } from './inspect/report.ts';
+export { type CompareOptions, compareUpdates, type UpdateComparison } from './rules/diagnostics.ts';
 
 // Operations: elementwise
 export { add, div, eq, ge, gt, le, lt, maximum, minimum, mul, ne, sub, where } from './ops/binary.ts';

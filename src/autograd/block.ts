@@ -4,6 +4,7 @@
  * the block: to data that comes in, and to parameters.
  */
 import type { Tensor } from '../tensor/tensor.ts';
+import { versionsRead } from './define.ts';
 import type { Message } from './message.ts';
 import { withRecording } from './modes.ts';
 import type { Node } from './node.ts';
@@ -72,6 +73,12 @@ export class Block {
     send: (node: Node, index: number, message: Message) => void,
     broadcast: (name: string) => Tensor,
   ) {
+    for (const { node, op } of nodes)
+      if (versionsRead(node) !== node.versions)
+        throw new Error(
+          `backward: a value that ${op} read, in a block that is answered at once, was changed in place since. Call backward before the ` +
+            'change (before optimizer.step(), say), or work on a copy: x.clone().',
+        );
     this.nodes = nodes;
     this.stiffness = stiffness;
     this.#send = send;

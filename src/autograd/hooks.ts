@@ -48,7 +48,7 @@ export function onValue(value: Tensor, hook: Hook): () => void {
  *
  *     const x = tensor([1, 2]).requiresGrad_();
  *     const y = mul(x, 3);
- *     onEdge(y, 0, (message) => console.log(message.gradient().toArray())); // [3, 3]
+ *     onEdge(y, 0, (message) => console.log(message.gradient().toArray())); // prints [3, 3]
  *     y.sum().backward();
  */
 export function onEdge(output: Tensor, input: number, hook: Hook): () => void {

@@ -89,3 +89,14 @@ export function checkFresh({ output, versions, springs }: Node): void {
         'start from a value that is gone. Clear them (zeroGrad) and call backward again after a write.',
     );
 }
+
+/** Runs `body` with these inboxes empty, and puts back what lay in them, whatever happens: for looking at a walk. */
+export function withEmptyInboxes<Result>(inboxes: readonly Node[], body: () => Result): Result {
+  const before = inboxes.map(({ slope, ownsSlope, springs, versions }) => ({ slope, ownsSlope, springs, versions }));
+  for (const inbox of inboxes) inbox.slope = inbox.springs = null;
+  try {
+    return body();
+  } finally {
+    for (const [i, inbox] of inboxes.entries()) Object.assign(inbox, before[i]);
+  }
+}

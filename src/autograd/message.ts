@@ -15,7 +15,7 @@ import { constant, zeros } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
 import { checkTensor, numbersOf, type Tensor } from '../tensor/tensor.ts';
 import { arithmetic } from './arithmetic.ts';
-import { mode } from './modes.ts';
+import { mode, withRecording } from './modes.ts';
 
 /** Targets of infinite precision: 1 in `mask` where there is one. */
 export interface Hard {
@@ -34,7 +34,10 @@ export class Springs {
   readonly hard: Hard | null;
   /** Whether somebody said how firmly the targets are meant. If nobody did, they weigh 1 among each other. */
   readonly stated: boolean;
-  /** 1/2 sum p_k d_k^2, the part of the energy that p and r do not hold; kept only where an energy monitor asks. */
+  /**
+   * 1/2 sum p_k d_k^2, the part of the energy that p and r do not hold; kept only where an energy monitor asks. Hard
+   * targets have none.
+   */
   readonly energy: number;
 
   constructor(precision: Tensor, pull: Tensor, hard: Hard | null, stated: boolean, energy: number) {
@@ -69,6 +72,8 @@ export class Message implements Quadratic {
   readonly springs: Springs | null;
 
   constructor(slope: Tensor | null, springs: Springs | null) {
+    if (slope === null && springs === null)
+      throw new Error('Message: a message is a gradient, a target, or both. Where there is nothing to say, say null.');
     this.slope = slope;
     this.springs = springs;
   }
@@ -93,7 +98,7 @@ export class Message implements Quadratic {
     return asStep(this, stiffness)!;
   }
 
-  /** rho + p: how firmly that displacement is meant. */
+  /** rho + p: how firmly that displacement is meant. Hard targets do not count in it: see `springs.hard`. */
   precision(stiffness: number | Tensor = 0): Tensor {
     return stiffnessOf(this, stiffness);
   }
@@ -102,8 +107,10 @@ export class Message implements Quadratic {
   scale(k: number | Tensor): Message {
     const factor = typeof k === 'number' ? constant(k) : k;
     const { slope, springs } = this;
-    if (springs !== null && numbersOf(factor).some((x) => !(x >= 0)))
-      throw new Error('scale: targets are scaled by numbers from 0 up; a negative precision would push them away.');
+    if (springs !== null && numbersOf(factor).some((x) => !(x >= 0 && x < Infinity)))
+      throw new Error(
+        'scale: targets are scaled by finite numbers from 0 up; a negative precision would push them away.',
+      );
     const scaled =
       springs &&
       new Springs(
@@ -111,7 +118,7 @@ export class Message implements Quadratic {
         arithmetic.mul(springs.pull, factor),
         springs.hard,
         springs.stated,
-        springs.energy,
+        energyOfPart(springs, (energies) => arithmetic.mul(energies, factor)),
       );
     return new Message(slope && arithmetic.mul(slope, factor), scaled);
   }
@@ -119,6 +126,10 @@ export class Message implements Quadratic {
   /** The sum of two messages to one value. */
   plus(other: Message): Message {
     const { slope } = this;
+    if (!sameShape(this.shape, other.shape))
+      throw new Error(
+        `plus: messages of shape ${showShape(this.shape)} and ${showShape(other.shape)} are not about one value.`,
+      );
     const sum = slope === null ? other.slope : other.slope === null ? slope : arithmetic.add(slope, other.slope);
     return new Message(sum, addSprings(this.springs, other.springs));
   }
@@ -148,6 +159,11 @@ export function spring(displacement: Tensor, precision?: number | Tensor, from =
   const given = precision ?? 1;
   const p = typeof given === 'number' ? constant(given) : given;
   checkTensor('spring', p);
+  if (!broadcastsTo(p.shape, displacement.shape))
+    throw new Error(
+      `${from}: a precision of shape ${showShape(p.shape)} does not broadcast to a value of shape ` +
+        `${showShape(displacement.shape)}. Give a number, one for each sample ([B, 1]), or one for each element.`,
+    );
   const values = numbersOf(p);
   let [zero, infinite] = [false, false];
   for (const x of values) {
@@ -171,13 +187,14 @@ export function spring(displacement: Tensor, precision?: number | Tensor, from =
     zero || infinite
       ? where(eq(finite, constant(0)), constant(0), mul(finite, displacement))
       : mul(finite, displacement);
-  if (!sameShape(pull.shape, displacement.shape) || (hard !== null && !sameShape(hard.mask.shape, displacement.shape)))
-    throw new Error(
-      `${from}: a precision of shape ${showShape(p.shape)} does not broadcast to a value of shape ` +
-        `${showShape(displacement.shape)}. Give a number, one for each sample ([B, 1]), or one for each element.`,
-    );
   const energy = mode.energy ? 0.5 * dot(pull, displacement) : 0;
   return new Message(null, new Springs(finite, pull, hard, precision !== undefined, energy));
+}
+
+/** Whether a tensor of the one shape can stand for one of the other: sizes agree from the last axis on, or are 1. */
+function broadcastsTo(shape: readonly number[], whole: readonly number[]): boolean {
+  const shift = whole.length - shape.length;
+  return shift >= 0 && shape.every((size, axis) => size === 1 || size === whole[axis + shift]);
 }
 
 /** The inner product of two tensors of one shape, in double precision; entries where the first is 0 count nothing. */
@@ -185,6 +202,26 @@ function dot(a: Tensor, b: Tensor): number {
   const [x, y] = [numbersOf(a), numbersOf(b)];
   let sum = 0;
   for (let i = 0; i < x.length; i++) if (x[i] !== 0) sum += x[i]! * y[i]!;
+  return sum;
+}
+
+/**
+ * The energy of some of the elements, or of all of them weighed: what `take` leaves of r^2 / p, which is how a target's energy
+ * is spread over the elements. Of a sum of targets that disagree p and r do not say where: that part is split alike.
+ */
+export function energyOfPart({ energy, pull, precision }: Springs, take: (energies: Tensor) => Tensor): number {
+  if (energy === 0) return 0;
+  return withRecording(false, () => {
+    const { mul, div, eq, where } = arithmetic;
+    const energies = where(eq(pull, constant(0)), constant(0), div(mul(pull, pull), precision));
+    const total = sumOf(energies);
+    return total === 0 ? energy : (energy * sumOf(take(energies))) / total;
+  });
+}
+
+function sumOf(x: Tensor): number {
+  let sum = 0;
+  for (const number of numbersOf(x)) sum += number;
   return sum;
 }
 
@@ -251,7 +288,7 @@ function stiffnessOf({ springs }: Quadratic, rho: number | Tensor): Tensor {
 export function asStep(message: Quadratic, rho: number | Tensor): Tensor | null {
   const { slope: g, springs } = message;
   if (g === null && springs === null) return null;
-  const { sub, neg, mul, add, div, eq, where } = arithmetic;
+  const { sub, neg, add, div, eq, where } = arithmetic;
   const force = springs === null ? neg(g!) : g === null ? springs.pull : sub(springs.pull, g);
   const stiffness = stiffnessOf(message, rho);
   const hard = springs?.hard ?? null;
@@ -259,7 +296,7 @@ export function asStep(message: Quadratic, rho: number | Tensor): Tensor | null 
   if (numbersOf(stiffness).some((x) => x === 0)) {
     const free = eq(stiffness, constant(0));
     const bound = hard === null ? force : where(hard.mask, constant(0), force);
-    if (numbersOf(mul(free, bound)).some((x) => x !== 0))
+    if (numbersOf(where(free, bound, constant(0))).some((x) => x !== 0))
       throw new Error(
         'step: a gradient arrived at a value without stiffness (rho + p = 0), so no step is long enough. Give a step size: ' +
           'backward(..., { stiffness: 1 / stepSize }), or the stiffness option of the rule that needs a target here.',

@@ -106,28 +106,41 @@ interface Computes {
   forward(...inputs: never[]): unknown;
 }
 
+/** What stands behind a forward that rules were attached to: the module's own, and the scopes around it, inner ones last. */
+const attachments = new WeakMap<
+  Computes['forward'],
+  { readonly base: Computes['forward']; readonly scopes: Rules[] }
+>();
+
 /**
- * From now on all that `module.forward` computes answers by these rules; modules inside that have rules of their own keep
- * them. Returns a function that takes the rules off again.
+ * From now on all that `module.forward` computes answers by these rules, whatever was attached to it earlier; modules
+ * inside that have rules of their own keep them. Returns a function that takes the rules off again.
  *
  *     const trunk = new Sequential(new Linear(4, 8), new ReLU());
- *     const remove = attachRules(trunk, { linear: feedbackAlignment() });
+ *     const remove = attachRules(trunk, feedbackAlignment());
  */
 export function attachRules(module: Computes, rules: Rules): () => void {
   // Checks the names now, not at the first forward pass.
   withRules(rules, () => undefined);
   const before = module.forward;
   const owned = Object.hasOwn(module, 'forward');
+  const { base, scopes } = attachments.get(before) ?? { base: before, scopes: [] };
+  const all = [...scopes, rules];
   const forward = function (this: Computes, ...inputs: never[]) {
-    return withRules(rules, () => before.apply(this, inputs));
+    const compute = () => base.apply(this, inputs);
+    return all.reduceRight((inner, scope) => () => withRules(scope, inner), compute)();
   };
+  attachments.set(forward, { base, scopes: all });
   // Not enumerable: parameters are found by walking over a module's properties.
   Object.defineProperty(module, 'forward', { value: forward, configurable: true, writable: true });
+  let attached = true;
   return () => {
+    if (!attached) return;
     if (module.forward !== forward)
       throw new Error('attachRules: other rules were attached to this module since. Take those off first.');
     if (owned) Object.defineProperty(module, 'forward', { value: before, configurable: true, writable: true });
     else Reflect.deleteProperty(module, 'forward');
+    attached = false;
   };
 }
 

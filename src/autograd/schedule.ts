@@ -12,16 +12,22 @@ import { Block, BlockNode } from './block.ts';
 import type { Message } from './message.ts';
 import type { Node } from './node.ts';
 import { type BlockRule, dataInputs, isBlockRule, type NodeRule } from './rule.ts';
-import { deliver, describe, learn, propagate, ruleAt, seal, surrogateRefused } from './visit.ts';
+import { deliver, describe, given, learn, propagate, ruleAt, seal, surrogateRefused } from './visit.ts';
 import type { Walk } from './walk.ts';
 
-/** Something that happens once, when as many words as `waits` have been said. Higher `position`s first. */
+/** Something that happens once, when all the values that it awaits are sealed. Higher `position`s first. */
 interface Event {
+  readonly node: Node;
+  /** Whose event it is, if it is a block's. */
+  readonly block: BlockRule | null;
   readonly position: number;
+  readonly awaits: Node[];
+  /** The values that it says its word to. */
+  readonly speaksTo: Node[];
+  readonly run: () => void;
+  /** How many of the values that it awaits are not sealed. */
   waits: number;
   happened: boolean;
-  readonly run: () => void;
-  readonly node: Node;
 }
 
 /** Whether rules of these nodes need more than the reverse order. */
@@ -45,27 +51,30 @@ export function runSchedule(
   /** How many words of consumers each value still waits for, and what happens when it has them. */
   const pending = new Map<Node, number>();
   const whenSealed = new Map<Node, Event[]>();
-  const blocks = new Map<BlockRule, { nodes: Node[]; event: Event }>();
+  const blocks = new Map<BlockRule, { readonly nodes: Node[]; readonly event: Event }>();
 
-  const count = (event: Event): void => {
-    if (--event.waits > 0) return;
-    const at = ready.findIndex(({ position }) => position > event.position);
-    ready.splice(at < 0 ? ready.length : at, 0, event);
+  const plan = (node: Node, block: BlockRule | null, position: number, run: () => void): Event => {
+    const event = { node, block, position, awaits: [], speaksTo: [], run, waits: 0, happened: false };
+    events.push(event);
+    return event;
   };
-  const event = (node: Node, position: number, waits: number, run: () => void): Event => {
-    const made = { node, position, waits, happened: false, run };
-    events.push(made);
-    return made;
+  const awaitSealed = (event: Event, value: Node): void => {
+    event.awaits.push(value);
+    event.waits++;
+    addTo(whenSealed, value, event);
   };
-  const waitFor = (value: Node, waiting: Event): void => {
-    const list = whenSealed.get(value);
-    if (list === undefined) whenSealed.set(value, [waiting]);
-    else list.push(waiting);
+  const willSpeak = (event: Event, value: Node): void => {
+    event.speaksTo.push(value);
+    pending.set(value, (pending.get(value) ?? 0) + 1);
   };
   const sealed = (value: Node): void => {
     found.set(value, seal(value));
     if (value.op !== null && !targets?.has(value)) value.slope = value.springs = null;
-    for (const waiting of whenSealed.get(value) ?? []) count(waiting);
+    for (const event of whenSealed.get(value) ?? []) {
+      if (--event.waits > 0) continue;
+      const at = ready.findIndex(({ position }) => position > event.position);
+      ready.splice(at < 0 ? ready.length : at, 0, event);
+    }
   };
   const spoke = (value: Node): void => {
     const left = pending.get(value)! - 1;
@@ -78,71 +87,54 @@ export function runSchedule(
   };
   const blockOf = (node: Node): BlockRule | null => {
     const rule = ruleAt(node, walk);
-    return rule !== null && isBlockRule(rule) && node.op !== null ? rule : null;
+    return rule !== null && isBlockRule(rule) ? rule : null;
   };
   const learns = (node: Node): boolean => {
     const rule = ruleAt(node, walk);
     return rule !== null && !isBlockRule(rule) && (rule as NodeRule).learn !== undefined;
   };
-  const within = (node: Node, source: Node): boolean => blockOf(node) !== null && blockOf(node) === blockOf(source);
 
-  // Who speaks to whom.
-  for (const node of order) {
-    pending.set(node, pending.get(node) ?? 0);
-    for (let i = 0; i < node.inputs.length; i++) {
-      const source = reached(node, i);
-      if (source !== null && !within(node, source)) pending.set(source, (pending.get(source) ?? 0) + 1);
-    }
-  }
-  // What happens, and what it waits for.
   for (const [position, node] of order.entries()) {
     const block = blockOf(node);
+    const sources = node.inputs.map((_, i) => reached(node, i));
     if (block !== null) {
       let entry = blocks.get(block);
       if (entry === undefined) {
         const nodes: Node[] = [];
-        entry = { nodes, event: event(node, position, 0, () => runBlock(block, nodes)) };
+        entry = { nodes, event: plan(node, block, position, () => runBlock(block, nodes)) };
         blocks.set(block, entry);
       }
       entry.nodes.push(node);
-      entry.event.waits++;
-      waitFor(node, entry.event);
+      awaitSealed(entry.event, node);
+      for (const source of sources) if (source !== null && blockOf(source) !== block) willSpeak(entry.event, source);
       continue;
     }
     const data = learns(node) ? dataInputs(node.op!, node.inputs.length) : node.inputs.length;
-    const first = event(node, position, 1, () => {
+    const first = plan(node, null, position, () => {
       const message = found.get(node) ?? null;
       if (message !== null) propagate(node, message, walk);
-      for (let i = 0; i < data; i++) {
-        const source = reached(node, i);
-        if (source !== null) spoke(source);
-      }
-      if (second !== null) count(second);
     });
-    waitFor(node, first);
-    let second: Event | null = null;
-    if (learns(node)) {
-      second = event(node, position, 1, () => {
-        const message = found.get(node) ?? null;
-        if (message !== null) learn(node, message, walk);
-        for (let i = data; i < node.inputs.length; i++) {
-          const source = reached(node, i);
-          if (source !== null) spoke(source);
-        }
-      });
-      for (let i = 0; i < data; i++) {
-        const source = reached(node, i);
-        if (source === null) continue;
-        if (source.op === null) stash(source, walk);
-        second.waits++;
-        waitFor(source, second);
-      }
+    awaitSealed(first, node);
+    for (const source of sources.slice(0, data)) if (source !== null) willSpeak(first, source);
+    if (!learns(node)) continue;
+    // Sealed with the first at the earliest, and behind it in the order.
+    const second = plan(node, null, position - 0.5, () => {
+      const message = found.get(node) ?? null;
+      if (message !== null) learn(node, message, walk);
+    });
+    awaitSealed(second, node);
+    for (const source of sources.slice(0, data)) {
+      if (source === null) continue;
+      if (source.op === null) stash(source, walk);
+      awaitSealed(second, source);
     }
+    for (const source of sources.slice(data)) if (source !== null) willSpeak(second, source);
   }
 
   function runBlock(rule: BlockRule, nodes: readonly Node[]): void {
     if (walk.exact && rule.surrogate) throw new Error(surrogateRefused(nodes[0]!, rule.name));
     const members = new Map<Node, BlockNode>();
+    const messages: Message[] = [];
     for (const node of nodes) {
       const sources = node.inputs.map((_, i) => {
         const source = reached(node, i);
@@ -150,44 +142,72 @@ export function runSchedule(
       });
       const message = found.get(node) ?? null;
       if (message !== null) {
+        messages.push(message);
         walk.capture(node, message);
         walk.observer?.visited(node, message, rule);
       }
       members.set(node, new BlockNode(node, sources, message));
     }
-    if ([...members.values()].some(({ message }) => message !== null))
+    if (messages.length === 0) return;
+    walk.observer?.begins(nodes, messages);
+    try {
       rule.settle(
         new Block(
           [...members.values()],
           walk.stiffness,
           (node, i, message) => deliver(node, i, message, walk),
-          (name) => walk.broadcast(name, describe(nodes[0]!)),
+          (name) => given(() => walk.broadcast(name, describe(nodes[0]!))),
         ),
       );
-    for (const node of nodes)
-      for (let i = 0; i < node.inputs.length; i++) {
-        const source = reached(node, i);
-        if (source !== null && !within(node, source)) spoke(source);
-      }
+    } finally {
+      walk.observer?.ends();
+    }
   }
 
-  for (let i = order.length - 1; i >= 0; i--) if (pending.get(order[i]!) === 0) sealed(order[i]!);
+  for (const node of order.toReversed()) if (!pending.has(node)) sealed(node);
   for (let next = ready.pop(); next !== undefined; next = ready.pop()) {
     next.happened = true;
     next.run();
+    for (const value of next.speaksTo) spoke(value);
   }
-  const stuck = events.find(({ happened }) => !happened);
-  if (stuck !== undefined) throw new Error(circle(stuck, events, pending));
+  if (events.some(({ happened }) => !happened)) throw new Error(circle(events));
 }
 
-function circle(stuck: Event, events: readonly Event[], pending: ReadonlyMap<Node, number>): string {
-  const value = stuck.node.inputs.find(({ node }) => node !== null && (pending.get(node as Node) ?? 0) > 0)?.node as
-    | Node
-    | undefined;
-  const other = value ?? events.find(({ happened, node }) => !happened && node !== stuck.node)?.node;
+function addTo<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
+}
+
+/**
+ * Finds values that wait for each other among the events that did not happen, and says who they are: the rule that reads a
+ * settled value (or the block), and the value that it waits for.
+ */
+function circle(events: readonly Event[]): string {
+  /** For a value, the events that it waits for: those that have not spoken to it. */
+  const silent = new Map<Node, Event[]>();
+  const stuck = events.filter(({ happened }) => !happened);
+  for (const event of stuck) for (const value of event.speaksTo) addTo(silent, value, event);
+  // Every event that is stuck waits for another one that is: following them must come back.
+  const path: { event: Event; through: Node }[] = [];
+  let event = stuck[0]!;
+  while (!path.some((step) => step.event === event)) {
+    const through = event.awaits.find((value) => silent.has(value))!;
+    path.push({ event, through });
+    event = silent.get(through)![0]!;
+  }
+  const round = path.slice(path.findIndex((step) => step.event === event));
+  const inBlock = round.find((step) => step.event.block !== null);
+  if (inBlock !== undefined)
+    return (
+      `backward: a value waits for itself. The block of the rule ${inBlock.event.block!.name} settles only when all has been said about ` +
+      `${describe(inBlock.through)}, which waits for what the block sends. Give what lies between the same rule.`
+    );
+  const { event: reader, through } = round.find((step) => step.through !== step.event.node) ?? round[0]!;
+  const who = describe(reader.node);
   return (
-    `backward: a value waits for itself. ${describe(stuck.node)} waits for all that is said about ` +
-    `${other === undefined ? 'its inputs' : describe(other)}, which waits for what ${describe(stuck.node)} sends. Give one of them a rule that ` +
-    'does not learn from settled values (the gradient rule, null), or detach() what one of them reads.'
+    `backward: a value waits for itself. ${who} learns only when all has been said about ${describe(through)}, which waits for what ` +
+    `${who} sends to what it learns. Give one of them a rule that does not learn from settled values (null: the gradient rule), or ` +
+    'detach() what one of them reads.'
   );
 }

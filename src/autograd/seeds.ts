@@ -20,8 +20,8 @@ export interface TargetOptions {
  * Says where a value should be: a seed for `backward`. It pulls like the loss 1/2 sum precision (value - wanted)^2.
  *
  *     const w = tensor([1, 2]).requiresGrad_();
- *     backward(target(mul(w, 3), tensor([3, 9]), { precision: 0.5 }));
- *     w.grad!.toArray(); // [0, -4.5]
+ *     backward(target(mul(w, 3), tensor([5, 9]), { precision: 0.5 }));
+ *     w.grad!.toArray(); // [-3, -4.5]
  */
 export function target(value: Tensor, wanted: Tensor, { precision }: TargetOptions = {}): Seed {
   return new Seed(value, () => spring(arithmetic.sub(wanted, value), precision, 'target'));
@@ -49,7 +49,10 @@ export function seedsOf(given: Tensor | Seed | readonly (Tensor | Seed)[]): Seed
  *
  * @param seeds a loss of one element, a `target(value, wanted)`, or a list of them
  *
- *     backward([crossEntropy(logits, labels), target(hidden, remembered, { precision: 0.1 })]);
+ *     const w = tensor([1, 2]).requiresGrad_();
+ *     const hidden = mul(w, 3);
+ *     backward([hidden.sum(), target(hidden, tensor([5, 9]), { precision: 0.5 })]);
+ *     w.grad!.toArray(); // [0, -1.5]
  */
 export function backward(seeds: Tensor | Seed | readonly (Tensor | Seed)[], options: BackwardOptions = {}): void {
   if (options.stiffness !== undefined && !(options.stiffness >= 0 && options.stiffness < Infinity))

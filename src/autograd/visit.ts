@@ -3,7 +3,7 @@
  */
 import { settle } from '../storage/context.ts';
 import { address, allocateShape, contiguous, wroteTo } from '../tensor/access.ts';
-import { full } from '../tensor/create.ts';
+import { constant, full } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
 import { checkFinite } from './anomaly.ts';
@@ -12,8 +12,8 @@ import { type AnyOp, versionsRead } from './define.ts';
 import { adjoint, feasible } from './feasible.ts';
 import { throughHooks } from './hooks.ts';
 import { receive, receiveGradient, slopeToAddTo } from './inbox.ts';
-import { asGradient, asStep, type Hard, Message, Springs, slope } from './message.ts';
-import { mode } from './modes.ts';
+import { asGradient, asStep, energyOfPart, type Hard, Message, Springs, slope } from './message.ts';
+import { mode, withRecording } from './modes.ts';
 import type { Node } from './node.ts';
 import { dataInputs, type NodeRule, type Rule, type Sent } from './rule.ts';
 import type { Walk } from './walk.ts';
@@ -42,7 +42,7 @@ export class Port {
 
   /** The producible value nearest to a wished-for one: see `feasible`. */
   feasible(wished: Tensor): Tensor {
-    return feasible(this.value, wished).value;
+    return given(() => feasible(this.value, wished).value);
   }
 
   /**
@@ -50,11 +50,26 @@ export class Port {
    * spoken.
    */
   settled(stiffness = 0): Tensor {
-    if (this.#settled === null)
+    const settled = this.#settled;
+    if (settled === null)
       throw new Error(
         'settled: a value settles when all its consumers have spoken; read it in learn, not in propagate.',
       );
-    return this.#settled(stiffness);
+    return given(() => settled(stiffness));
+  }
+}
+
+/** What is computed for a rule, from what it may not read itself: who watches its ops hears of the result alone. */
+export function given(compute: () => Tensor): Tensor {
+  const { watch } = mode;
+  if (watch === null) return compute();
+  mode.watch = null;
+  try {
+    const value = compute();
+    watch([], value);
+    return value;
+  } finally {
+    mode.watch = watch;
   }
 }
 
@@ -117,7 +132,7 @@ export class Visit {
 
   /** A value that was broadcast to all rules under this name: backward(loss, { broadcast: { error: errorAt(logits) } }). */
   broadcast(name: string): Tensor {
-    return this.#walk.broadcast(name, describe(this.node));
+    return given(() => this.#walk.broadcast(name, describe(this.node)));
   }
 }
 
@@ -138,9 +153,9 @@ function ownGradient(node: Node, g: Tensor, index: number): Tensor | null {
 /** The rule in force at a node; null: its op's gradient rule. */
 export const ruleAt = (node: Node, walk: Walk): Rule | null => (walk.plain ? null : node.rule);
 
-/** Everything that is not plain backpropagation: a rule, a hook, springs at an op that carries them, an observer. */
+/** Everything that is not plain backpropagation: a rule, a hook, springs, somebody who looks on. */
 export function needsCare(node: Node, walk: Walk): boolean {
-  return node.hooks !== null || node.springs !== null || (node.rule !== null && !walk.plain) || walk.observer !== null;
+  return node.hooks !== null || node.springs !== null || (node.rule !== null && !walk.plain) || walk.watched;
 }
 
 /** Lets the op's gradient rule send what is due for the gradient g of the output. */
@@ -181,18 +196,20 @@ export function sendGradients(node: Node, g: Tensor, walk: Walk): void {
 function sendOne(node: Node, g: Tensor, i: number, walk: Walk): void {
   const raw = mode.recording ? null : rawFor(node.op!, i);
   let message: Tensor | null;
-  if (raw === null) message = ownGradient(node, g, i);
-  else {
+  if (raw === null) {
+    walk.observer?.begins([node], [slope(g)]);
+    try {
+      message = ownGradient(node, g, i);
+    } finally {
+      walk.observer?.ends();
+    }
+  } else {
     message = allocateShape(node.inputs[i]!.shape);
     raw(node, contiguous(g), address(message), 0, i);
     settle();
   }
   deliver(node, i, message && slope(message), walk);
 }
-
-/** A message out of a block. */
-export const deliverOut = (node: Node, i: number, message: Message, walk: Walk): void =>
-  deliver(node, i, message, walk);
 
 /** Checks a message, passes it through the hooks of its edge, and puts it into the inbox of the input. */
 export function deliver(node: Node, i: number, message: Message | null, walk: Walk): void {
@@ -227,6 +244,7 @@ export function seal(node: Node): Message | null {
 /** The first part of a node's answer: to all its inputs, or to the data inputs, if its rule has a part that learns. */
 export function propagate(node: Node, message: Message, walk: Walk): void {
   const rule = ruleAt(node, walk) as NodeRule | null;
+  if (mode.anomaly) mode.within = node.trace ?? 'an unknown place';
   walk.capture(node, message);
   walk.observer?.visited(node, message, rule);
   if (rule === null) {
@@ -241,17 +259,18 @@ export function propagate(node: Node, message: Message, walk: Walk): void {
 
 /** The second part: to what the layer learns. */
 export function learn(node: Node, message: Message, walk: Walk): void {
+  if (mode.anomaly) mode.within = node.trace ?? 'an unknown place';
   send(node, ruleAt(node, walk) as NodeRule, message, walk, true);
 }
 
 function send(node: Node, rule: NodeRule, message: Message, walk: Walk, learning: boolean): void {
   const visit = new Visit(node, accepted(node, rule, message, walk), walk, learning);
-  walk.observer?.begins(node, visit);
+  walk.observer?.begins([node], [visit.message]);
   let sent: Sent;
   try {
     sent = learning ? rule.learn!(visit) : rule.propagate(visit);
   } finally {
-    walk.observer?.ends(node);
+    walk.observer?.ends();
   }
   const { inputs } = node;
   if (!Array.isArray(sent) || sent.length !== inputs.length)
@@ -293,40 +312,51 @@ function accepted(node: Node, rule: NodeRule, message: Message, walk: Walk): Mes
 /** An op that only moves numbers moves g, p and r alike; repeated elements sum them. */
 function carry(node: Node, message: Message, walk: Walk): void {
   const { slope: g, springs } = message as Message & { springs: Springs };
+  if (versionsRead(node) !== node.versions) throw new Error(overwritten(node.op!, node));
   for (const [i, input] of node.inputs.entries()) {
     if (input.node === null || input.node.wantedBy !== walk.id) continue;
     const copies = adjoint(node, full(node.output.shape, 1), i);
     const { precision } = springs;
-    const p = precision.size > 1 ? adjoint(node, arithmetic.expand(precision, node.output.shape), i) : null;
+    const p = precision.ndim > 0 ? adjoint(node, arithmetic.expand(precision, node.output.shape), i) : null;
+    // One number stays one where nothing is repeated or left out.
     const uniform = p === null && numbersOf(copies).every((x) => x === 1);
-    const scalar = precision.ndim === 0 ? precision : arithmetic.expand(precision, input.shape);
     const carried = new Springs(
-      p ?? (uniform ? scalar : arithmetic.mul(copies, scalar)),
+      p ?? (uniform ? precision : arithmetic.mul(copies, precision)),
       adjoint(node, springs.pull, i),
       springs.hard && carryHard(node, springs.hard, i),
       springs.stated,
-      springs.energy,
+      energyOfPart(springs, (energies) => adjoint(node, energies, i)),
     );
     deliver(node, i, new Message(g && adjoint(node, g, i), carried), walk);
   }
 }
 
+/** Copies of one element must agree on where it is to be; it goes there. */
 function carryHard(node: Node, { mask, displacement, from }: Hard, i: number): Hard {
-  const masked = arithmetic.where(mask, displacement, full(mask.shape, 0));
+  const { where, add, sub, div, eq } = arithmetic;
+  const none = constant(0);
   const count = adjoint(node, mask, i);
-  const sum = adjoint(node, masked, i);
-  const squares = adjoint(node, arithmetic.mul(masked, masked), i);
-  const [n, s, q] = [numbersOf(count), numbersOf(sum), numbersOf(squares)];
-  for (let k = 0; k < n.length; k++)
-    // n sum x^2 - (sum x)^2 is n^2 times the variance: 0 if all copies agree.
-    if (n[k]! > 1 && n[k]! * q[k]! - s[k]! ** 2 > 1e-5 * n[k]! * q[k]!)
+  const unasked = eq(count, none);
+  const mean = div(adjoint(node, where(mask, displacement, none), i), add(count, unasked));
+  const back = (x: Tensor): Float32Array | Float64Array =>
+    withRecording(false, () => {
+      const inputs = node.inputs.map((input, k) => (k === i ? x : input));
+      return numbersOf(node.op!.forward(inputs, node.attributes, null));
+    });
+  // Moved on to the output again, the mean is what each copy was asked; what does not move with it is no copy.
+  const [given, moved, hard, asked] = [
+    back(mean),
+    back(add(mean, constant(1))),
+    numbersOf(mask),
+    numbersOf(displacement),
+  ];
+  for (let k = 0; k < asked.length; k++)
+    if (hard[k] !== 0 && given[k] !== moved[k] && Math.abs(given[k]! - asked[k]!) > 1e-5 * Math.abs(asked[k]!))
       throw new Error(
-        `target: ${from} sends hard targets that differ to copies of one element (entry ${k} of input ${i} of ${describe(node)}). ` +
+        `target: ${from} sends hard targets that differ to copies of one element (entry ${k} of the output of ${describe(node)}). ` +
           'Give them a finite precision.',
       );
-  const some = arithmetic.sub(full(count.shape, 1), arithmetic.eq(count, full(count.shape, 0)));
-  const divisor = arithmetic.add(count, arithmetic.sub(full(count.shape, 1), some));
-  return { mask: some, displacement: arithmetic.div(sum, divisor), from };
+  return { mask: sub(constant(1), unasked), displacement: mean, from };
 }
 
 function rawFor(op: AnyOp, index: number) {

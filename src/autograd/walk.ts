@@ -3,15 +3,16 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { asGradient, type Message } from './message.ts';
 import type { Node } from './node.ts';
 import type { Rule } from './rule.ts';
-import type { Visit } from './visit.ts';
 
 /** Looks at a walk: what was visited, and what was sent. */
 export interface Observer {
   visited(node: Node, message: Message, rule: Rule | null): void;
   sent(node: Node, index: number, message: Message | null, reaches: boolean): void;
-  /** Around the call of a rule. */
-  begins(node: Node, visit: Visit): void;
-  ends(node: Node): void;
+  /** Around the call of a rule, with the messages that it is told: of one node, or of all nodes of a block. */
+  begins(nodes: readonly Node[], messages: readonly Message[]): void;
+  ends(): void;
+  /** The rule that was called reads a broadcast. */
+  broadcast(name: string, value: Tensor): void;
 }
 
 /** Stands for the gradient that will arrive at a value in the walk: the error that direct feedback alignment broadcasts. */
@@ -45,6 +46,8 @@ export class Walk {
   readonly exact: boolean;
   readonly stiffness: number;
   readonly observer: Observer | null;
+  /** Whether somebody looks on at every node: an observer, or a rule that awaits the error at a value. */
+  readonly watched: boolean;
   /** Whether the search met a node with a rule. */
   ruled = false;
   /** Inboxes of leaves whose messages of this walk alone matter (hooks), as they were before. */
@@ -64,6 +67,7 @@ export class Walk {
     this.#captured = null;
     if (options.broadcast !== undefined && Object.values(options.broadcast).some((value) => value instanceof ErrorAt))
       this.#captured = new Map();
+    this.watched = observer !== null || this.#captured !== null;
   }
 
   capture(node: Node, message: Message): void {
@@ -71,6 +75,12 @@ export class Walk {
   }
 
   broadcast(name: string, who: string): Tensor {
+    const value = this.#broadcastValue(name, who);
+    this.observer?.broadcast(name, value);
+    return value;
+  }
+
+  #broadcastValue(name: string, who: string): Tensor {
     const value = this.#broadcast?.[name];
     if (value === undefined)
       throw new Error(

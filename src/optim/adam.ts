@@ -1,10 +1,15 @@
-/** Adam and AdamW. */
+/** Adam and AdamW; and proximal steps where targets, anchors or gates are. */
 
+import { noGrad } from '../autograd/modes.ts';
+import type { Node } from '../autograd/node.ts';
+import { add, mul } from '../ops/binary.ts';
+import { sqrt } from '../ops/elementwise.ts';
 import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
-import { address, contiguous, wroteTo } from '../tensor/access.ts';
-import { buffer, zeros } from '../tensor/create.ts';
+import { address, contiguous, packed, wroteTo } from '../tensor/access.ts';
+import { buffer, tensor, zeros } from '../tensor/create.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { type Guide, isDue, moveGuided, readGuides, slopeOf } from './guided.ts';
 import { checkNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts';
 
 export interface AdamOptions {
@@ -68,16 +73,19 @@ function correction(beta: number, steps: number): number {
 
 /** Both optimizers; they differ in how weight decay acts (`decoupled`: beside the gradient, not through it). */
 abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
+  readonly #name: string;
   readonly #decoupled: 0 | 1;
 
   constructor(name: string, decoupled: 0 | 1, parameters: OptimizerParameters<AdamOptions>, options: AdamOptions) {
     super(name, parameters, options, checkAs(name), (parameter) => new AdamSlot(parameter));
+    this.#name = name;
     this.#decoupled = decoupled;
   }
 
   override step(): void {
     const decoupled = this.#decoupled;
     const groups = this.groups;
+    const guides = readGuides(groups);
     for (let i = 0; i < groups.length; i++) {
       const group = groups[i]!;
       const { slots, lr, betas, eps, weightDecay, amsgrad } = group;
@@ -90,7 +98,14 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
       for (let j = 0; j < slots.length; j++) {
         const slot = slots[j]!;
         const { parameter } = slot;
-        const gradient = parameter.grad;
+        const node = parameter.node as Node | null;
+        if (node === null) continue;
+        const guide = guides?.get(parameter);
+        if (guide !== undefined || node.springs !== null) {
+          if (isDue(node, guide)) noGrad(() => this.#stepGuided(slot, group, node, guide));
+          continue;
+        }
+        const gradient = node.slope;
         if (gradient === null) continue;
         slot.steps += 1;
         if (slot.steps !== correctedSteps) {
@@ -118,11 +133,38 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
       }
     }
   }
+
+  #stepGuided(slot: AdamSlot, options: AdamOptions, node: Node, guide: Guide | undefined): void {
+    const { parameter } = slot;
+    const { lr, betas, eps, weightDecay, amsgrad } = options;
+    const l2 = this.#decoupled ? 0 : weightDecay;
+    const slope = contiguous(slopeOf(parameter, node, guide, l2));
+    slot.steps += 1;
+    slot.mean ??= buffer(zeros(parameter.shape));
+    slot.meanSquare ??= buffer(zeros(parameter.shape));
+    if (amsgrad) slot.maxMeanSquare ??= buffer(zeros(parameter.shape));
+    const { mean, meanSquare } = slot;
+    const largest = amsgrad ? slot.maxMeanSquare : null;
+    const [c1, c2] = [correction(betas[0], slot.steps), correction(betas[1], slot.steps)];
+    // The kernel moves the moments, and in place of the weight something that nobody needs.
+    const scratch = packed(zeros(parameter.shape));
+    const [w, g, m, v] = [address(scratch), address(slope), address(mean), address(meanSquare)];
+    const vMax = largest === null ? 0 : address(largest);
+    run.adam(w, g, m, v, vMax, parameter.size, 0, betas[0], betas[1], 1, 0, 0, c1, c2);
+    for (const written of [mean, meanSquare, ...(largest === null ? [] : [largest])]) wroteTo(written);
+    settle();
+    const direction = mul(mean, tensor(1 / c1));
+    const resistance = add(sqrt(mul(largest ?? meanSquare, tensor(1 / c2))), eps);
+    const decay = this.#decoupled ? weightDecay : 0;
+    moveGuided(this.#name, parameter, node, guide, { direction, resistance, lr, decay, unbounded: eps === 0 });
+  }
 }
 
 /**
  * m = beta1 m + (1 - beta1) g and v = beta2 v + (1 - beta2) g^2; then w -= lr m' / (sqrt(v') + eps), where m' and v' are m and v
  * divided by 1 - beta^steps. Weight decay adds weightDecay w to g.
+ * Targets that arrived (precisions p, pulls r), anchors and plasticity make one proximal step of it:
+ * w += (r - m') / ((sqrt(v') + eps) / (lr plasticity) + p).
  * Kingma and Ba, "Adam: a method for stochastic optimization" (2015); amsgrad: Reddi, Kale and Kumar (2018).
  *
  *     const optimizer = new Adam(model.parameters(), { lr: 1e-3 });

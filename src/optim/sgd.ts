@@ -1,14 +1,20 @@
-/** Stochastic gradient descent, with momentum in PyTorch's form. */
+/** Stochastic gradient descent, with momentum in PyTorch's form; and proximal steps where targets, anchors or gates are. */
 
+import { noGrad } from '../autograd/modes.ts';
+import type { Node } from '../autograd/node.ts';
 import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
-import { address, contiguous, wroteTo } from '../tensor/access.ts';
+import { address, contiguous, packed, wroteTo } from '../tensor/access.ts';
 import { buffer, zeros } from '../tensor/create.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { type Guide, isDue, moveGuided, readGuides, slopeOf } from './guided.ts';
 import { checkNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts';
 
 export interface SGDOptions {
-  /** Learning rate. */
+  /**
+   * Learning rate. Infinity: go where the targets that arrived say, all the way; an error where only a gradient says
+   * anything.
+   */
   lr: number;
   /** Share of the velocity that is kept from step to step; 0 unless given. */
   momentum: number;
@@ -31,7 +37,7 @@ class SGDSlot implements Slot {
 }
 
 function check(options: SGDOptions): void {
-  checkNonNegative('SGD', 'lr', options.lr);
+  if (options.lr !== Infinity) checkNonNegative('SGD', 'lr', options.lr);
   checkNonNegative('SGD', 'momentum', options.momentum);
   checkNonNegative('SGD', 'weightDecay', options.weightDecay);
   if (!Number.isFinite(options.dampening)) {
@@ -48,6 +54,9 @@ function check(options: SGDOptions): void {
  * w -= lr d, where d = g + weightDecay w. With momentum, v = momentum v + (1 - dampening) d (v = d at first), and d becomes
  * v, or d + momentum v with nesterov. Sutskever et al., "On the importance of initialization and momentum" (2013).
  *
+ * Targets that arrived (precisions p, pulls r), anchors and plasticity make one proximal step of it:
+ * w += (r - d) / (1 / (lr plasticity) + p).
+ *
  *     const optimizer = new SGD(model.parameters(), { lr: 0.1, momentum: 0.9 });
  *     optimizer.zeroGrad();
  *     loss.backward();
@@ -61,6 +70,7 @@ export class SGD extends Optimizer<SGDOptions, SGDSlot> {
 
   override step(): void {
     const groups = this.groups;
+    const guides = readGuides(groups);
     for (let i = 0; i < groups.length; i++) {
       const group = groups[i]!;
       const { slots, lr, momentum, dampening, weightDecay } = group;
@@ -68,7 +78,14 @@ export class SGD extends Optimizer<SGDOptions, SGDSlot> {
       for (let j = 0; j < slots.length; j++) {
         const slot = slots[j]!;
         const { parameter } = slot;
-        const gradient = parameter.grad;
+        const node = parameter.node as Node | null;
+        if (node === null) continue;
+        const guide = guides?.get(parameter);
+        if (guide !== undefined || node.springs !== null || lr === Infinity) {
+          if (isDue(node, guide)) noGrad(() => this.#stepGuided(slot, group, node, guide));
+          continue;
+        }
+        const gradient = node.slope;
         if (gradient === null) continue;
         let velocity: Tensor | null = null;
         let first = 0;
@@ -88,5 +105,26 @@ export class SGD extends Optimizer<SGDOptions, SGDSlot> {
         settle();
       }
     }
+  }
+
+  #stepGuided(slot: SGDSlot, options: SGDOptions, node: Node, guide: Guide | undefined): void {
+    const { parameter } = slot;
+    const { lr, momentum, dampening, nesterov, weightDecay } = options;
+    let direction = slopeOf(parameter, node, guide, weightDecay);
+    if (momentum !== 0) {
+      const first = slot.velocity === null ? 1 : 0;
+      slot.velocity ??= buffer(zeros(parameter.shape));
+      const { velocity } = slot;
+      const slope = contiguous(direction);
+      direction = packed(zeros(parameter.shape));
+      // From 0, at rate -1, the kernel leaves the direction itself.
+      const [d, g, v] = [address(direction), address(slope), address(velocity)];
+      run.sgd(d, g, v, parameter.size, -1, momentum, dampening, nesterov ? 1 : 0, 0, first);
+      wroteTo(direction);
+      wroteTo(velocity);
+      settle();
+    }
+    const unbounded = lr === Infinity;
+    moveGuided('SGD', parameter, node, guide, { direction, resistance: null, lr, decay: 0, unbounded });
   }
 }

@@ -15,7 +15,13 @@ describe(`gradients of every op (seed ${seed})`, () => {
     expect(differentiable.length).toBeGreaterThan(50);
   });
 
-  for (const op of differentiable)
+  for (const op of differentiable.filter(({ surrogate }) => surrogate))
+    it(`${op.name}: a surrogate on purpose, and refused as a derivative`, () => {
+      const [sample] = op.samples(new Draw(new Generator(seed)));
+      expect(() => checkGradients((...xs) => apply(op, xs, attributesOf(op, 0)), sample!.inputs)).toThrow(/surrogate/);
+    });
+
+  for (const op of differentiable.filter(({ surrogate }) => !surrogate))
     it(`${op.name}: first and second derivative`, () => {
       const samples = inFloat64(() =>
         op.samples(new Draw(new Generator(seed))).map(({ inputs }) => inputs.map(copyOut)),

@@ -6,6 +6,7 @@ import { Linear } from '../../src/nn/linear.ts';
 import { crossEntropy } from '../../src/ops/loss.ts';
 import '../../src/ops/methods.ts';
 import { Adam, AdamW } from '../../src/optim/adam.ts';
+import { readGuides } from '../../src/optim/guided.ts';
 import { LinearLR } from '../../src/optim/schedules.ts';
 import { SGD } from '../../src/optim/sgd.ts';
 import { Generator } from '../../src/random/generator.ts';
@@ -108,6 +109,12 @@ describe('Optimizer', () => {
     }).toThrow(/lr must be a number from 0 up/);
     optimizer.step();
     expect([a.item(), b.item()]).toEqual([0, 0.5]);
+  });
+
+  it('asks no parameter for anchors or plasticity while nobody has any', () => {
+    // Nothing in this file attaches one: other tests run in worlds of their own.
+    const optimizer = new SGD([withGradient([1], [1])], { lr: 1 });
+    expect(readGuides(optimizer.groups)).toBeNull();
   });
 
   it('forgets gradients', () => {

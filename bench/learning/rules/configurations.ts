@@ -7,5 +7,6 @@
 
 import type { Configuration } from './configuration.ts';
 import { backprop } from './configurations/backprop.ts';
+import { feedback } from './configurations/feedback.ts';
 
-export const CONFIGURATIONS: readonly Configuration[] = [...backprop];
+export const CONFIGURATIONS: readonly Configuration[] = [...backprop, ...feedback];
