@@ -63,8 +63,17 @@ export { targetConvolution, type TargetConvolutionOptions } from './rules/target
 export { targetMaxPool } from './rules/target/pool.ts';
 export { targetAdd } from './rules/target/add.ts';
 export { targetLayerNorm, targetWeightNorm, weightNorm } from './rules/target/normalization.ts';
-export { type DifferenceTargetOptions, type DifferenceTargets, differenceTargets } from './rules/target/difference.ts';
+export {
+  type DifferenceTargetOptions,
+  type DifferenceTargets,
+  differenceTargets,
+  type Inverse,
+} from './rules/target/difference.ts';
 export { type SpringOptions, springs } from './rules/springs/springs.ts';
+export { type Stiffness, springRule } from './rules/springs/rule.ts';
+export { springConvolution, springLinear, type SpringProductOptions } from './rules/springs/products.ts';
+export { springAdd, springElementwise, springMul } from './rules/springs/elementwise.ts';
+export { springAveragePool, springMaxPool, springSum } from './rules/springs/reductions.ts';
 export { binarize, winners } from './ops/winner.ts';
 
 // Learning rules: random feedback, predictive coding
