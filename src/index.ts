@@ -92,9 +92,14 @@ export type { PredictiveCodingOptions, PredictiveRules, ProspectiveOptions } fro
 // What parameters carry: anchors, gates, plasticity
 export { type Anchor, type AnchorOptions, anchor } from './state/anchor.ts';
 export { type Gate, leafGate, observe, plasticity, unless } from './state/gate.ts';
-export { loadSideState, sideState } from './state/side-state.ts';
+export { forget, keep, kept, loadSideState, sideState } from './state/side-state.ts';
 export { type EdgeGate, edgeGate } from './rules/edge-gate.ts';
-export { SelectiveBackpropagation, type SelectiveOptions } from './rules/selective.ts';
+export {
+  type Answers,
+  type PublishedOptions,
+  SelectiveBackpropagation,
+  type SelectiveOptions,
+} from './rules/selective.ts';
 
 // Looking at a backward pass
 export { type AuditOptions, audit } from './inspect/audit.ts';

@@ -77,9 +77,8 @@ interface Known {
 }
 
 interface Gated {
-  /** Running mean of g^2, started at 0, and how many observations are in it. */
+  /** Running mean of g^2, started at 0. */
   readonly importance: Tensor;
-  observations: number;
   /** The confidence that `consolidate` kept. */
   readonly kept: Tensor;
   /** What passes: max(floor, (1 - C)(1 - gamma K)). */
@@ -135,14 +134,12 @@ export class SelectiveBackpropagation {
     const { shape } = parameter;
     const gated: Gated = {
       importance: this.#keep(parameter, 'importance', zeros(shape)),
-      observations: 0,
       kept: this.#keep(parameter, 'kept', zeros(shape)),
       gate: this.#keep(parameter, 'gate', full(shape, 1)),
     };
     const watch = observe(parameter, (message) => {
       const g = message.gradient();
       noGrad(() => copy_(gated.importance, add(mul(gated.importance, decay), mul(mul(g, g), 1 - decay))));
-      gated.observations++;
     });
     this.#removals.push(watch);
     if (place === 'update') this.#removals.push(plasticity(parameter, gated.gate));
@@ -213,7 +210,6 @@ export class SelectiveBackpropagation {
     for (const { gates } of this.#known.values()) {
       noGrad(() => copy_(gates!.kept, maximum(gates!.kept, confidenceOf(gates!, options))));
       noGrad(() => copy_(gates!.importance, 0));
-      gates!.observations = 0;
     }
     this.#refresh(options);
   }
@@ -237,10 +233,9 @@ export class SelectiveBackpropagation {
 /**
  * Importance, normalised to 0 to 1 within its parameter: the scale of gradients falls out, and with it what a running mean
  * that began at 0 still lacks. What nothing was observed of has confidence 0. */
-function confidenceOf({ importance, observations }: Gated, { measure = 'fraction', quantile = 0.5 }: SelectiveOptions) {
+function confidenceOf({ importance }: Gated, { measure = 'fraction', quantile = 0.5 }: SelectiveOptions) {
   const values = numbersOf(importance);
   const sorted = values.slice().sort();
-  if (observations === 0 || sorted.length === 0) return zeros(importance.shape);
   if (measure === 'fraction') {
     const eps = sorted[Math.round(quantile * (sorted.length - 1))]!;
     return tensor(

@@ -150,6 +150,11 @@ describe('an anchor', () => {
       ).penalty(),
     ).toBe((0 + 10 + 400 + 18 + 320 + 5000) / 2);
     expect(anchor(w, { precision: 5 }).penalty()).toBe(0);
+    const stack = parameter(tensor([1, 2, 3, 4, 5, 6, 7, 8], [2, 2, 2]));
+    const middle = anchor(stack, { at: zeros([2, 2, 2]), precision: tensor([1, 10, 100, 1000], [2, 1, 2]) });
+    expect(middle.penalty()).toBe((1 + 40 + 9 + 160 + 2500 + 36000 + 4900 + 64000) / 2);
+    const last = anchor(stack, { at: zeros([2, 2, 2]), precision: tensor([1, 10, 100, 1000], [2, 2]) });
+    expect(last.penalty()).toBe((1 + 40 + 900 + 16000 + 25 + 360 + 4900 + 64000) / 2);
   });
 
   it('refuses what it cannot hold to', () => {

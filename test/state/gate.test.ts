@@ -116,6 +116,11 @@ describe('a leaf gate', () => {
     first.sum().backward();
     // d/dw of gate (1) times 2 w, again through the gate.
     expect(w.grad!.item()).toBeCloseTo(2, 6);
+    const [v, gate] = [parameter(tensor([3])), parameter(tensor([0.5]))];
+    leafGate(v, gate);
+    backward(v.square().sum(), { createGraph: true });
+    v.grad!.sum().backward();
+    expect(gate.grad).toBeNull();
   });
 });
 
