@@ -7,12 +7,15 @@
  * penalised loss 1/2 (w - 1)^2 + p/2 w^2 is above its minimum.
  *
  *     npx tsx bench/learning/anchors.ts docs/results/anchors.json
+ *
+ * draws the same beside it, as anchors.svg.
  */
 
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Adam, ones, parameter, SGD, zeros } from '../../src/index.ts';
 import { anchor } from '../../src/state/anchor.ts';
+import { linePlot, type Point, standalone } from './rules/charts.ts';
 
 const STEPS = 200;
 const LEARNING_RATE = 0.01;
@@ -67,6 +70,31 @@ export function anchorsOverDecades(): AnchorPoint[] {
   );
 }
 
+/** Distances in powers of ten, cut at both ends: what is nearer than float32 resolves, and what runs away. */
+function picture(points: readonly AnchorPoint[]): string {
+  const names = [...new Set(points.map(({ optimizer, step }) => `${optimizer}, ${step}`))];
+  const [nearest, farthest] = [-9, 6];
+  const power = (distance: number | null): number =>
+    Math.min(farthest, Math.max(nearest, Math.log10(distance ?? Number.POSITIVE_INFINITY)));
+  return standalone(
+    linePlot({
+      label: `Distance from the optimum after ${STEPS} steps, by learning rate times lambda Omega, both as powers of ten`,
+      lines: names.map((name) => ({
+        name,
+        points: points
+          .filter(({ optimizer, step }) => `${optimizer}, ${step}` === name)
+          .map(({ strength, distance }): Point => [Math.log10(strength), power(distance)]),
+      })),
+      xTitle: 'log10 of learning rate times lambda Omega',
+      yTitle: `log10 of the distance from the optimum after ${STEPS} steps`,
+      xFrom: -3,
+      from: nearest,
+      to: farthest,
+      interval: 3,
+    }),
+  );
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const points = anchorsOverDecades();
   for (const { optimizer, step, strength, distance } of points)
@@ -75,5 +103,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     );
   const [, , path] = process.argv;
   const result = { experiment: 'anchors', steps: STEPS, learningRate: LEARNING_RATE, node: process.version, points };
-  if (path !== undefined) writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
+  if (path !== undefined) {
+    writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
+    writeFileSync(path.replace(/\.json$/, '.svg'), picture(points));
+  }
 }

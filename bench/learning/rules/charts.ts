@@ -33,6 +33,8 @@ export interface LinePlot {
   readonly lines: readonly Line[];
   readonly xTitle: string;
   readonly yTitle: string;
+  /** Where the horizontal axis begins; 0 unless given. */
+  readonly xFrom?: number;
   /** Ends of the vertical axis. */
   readonly from: number;
   readonly to: number;
@@ -41,7 +43,7 @@ export interface LinePlot {
 }
 
 /** Lines over a number, with a legend beside them. */
-export function linePlot({ label, lines, xTitle, yTitle, from, to, interval }: LinePlot): string {
+export function linePlot({ label, lines, xTitle, yTitle, xFrom = 0, from, to, interval }: LinePlot): string {
   const names = [...new Set(lines.map(({ name }) => name))];
   const series = lines.map(({ name, points }): LineSeriesOption => {
     const place = names.indexOf(name);
@@ -65,7 +67,7 @@ export function linePlot({ label, lines, xTitle, yTitle, from, to, interval }: L
       ...TEXT_STYLE,
       ...LEGEND,
     },
-    xAxis: { type: 'value', ...title(xTitle, 32), ...AXIS, splitLine: { show: false }, min: 0, max: 'dataMax' },
+    xAxis: { type: 'value', ...title(xTitle, 32), ...AXIS, splitLine: { show: false }, min: xFrom, max: 'dataMax' },
     yAxis: { type: 'value', ...title(yTitle, 44), ...AXIS, min: from, max: to, interval },
     series,
   });
@@ -133,6 +135,16 @@ function draw(label: string, height: number, option: echarts.EChartsCoreOption):
 }
 
 const FONT = { color: 'currentColor', fontFamily: 'inherit' } as const;
+
+/** A plot as a file of its own, for documents that show images; middling colours serve light and dark pages. */
+export function standalone(svg: string): string {
+  const colours = ['#2f7fd0', '#d9642b', '#2f9e63', '#b04fc0', '#c9a227', '#58a6b8', '#d0507a', '#7a7f87'];
+  const series = colours.map((colour, i) => `--series-${i + 1}:${colour}`).join(';');
+  return svg.replace(
+    '<svg ',
+    `<svg xmlns="http://www.w3.org/2000/svg" style="${series};--grid:#88888855;color:#7d828a;font-family:sans-serif" `,
+  );
+}
 
 /** The text as it stands in HTML, between tags and in attributes. */
 export function escapeHtml(text: string): string {
