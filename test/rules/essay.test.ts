@@ -13,13 +13,15 @@ import { forgetting } from '../../bench/learning/essay/forgetting.ts';
 import { modularity } from '../../bench/learning/essay/modularity.ts';
 import { noise } from '../../bench/learning/essay/noise.ts';
 import { plasticity } from '../../bench/learning/essay/plasticity.ts';
-import { recursion } from '../../bench/learning/essay/recursion.ts';
+import { foreignReads, recursion } from '../../bench/learning/essay/recursion.ts';
 import { effectiveRank, estimate, singularValues, slopeOf } from '../../bench/learning/essay/statistics.ts';
-import { Generator } from '../../src/index.ts';
+import { Generator, gradientRule, Linear, matmul, tanh, tensor, withRules } from '../../src/index.ts';
+import { audit } from '../../src/inspect/audit.ts';
 import { root } from '../docs/snippet.ts';
 
 describe('claim 1: the recursion of the errors', () => {
-  const { float32, float64, differences, foreignReads, answering, jacobian } = recursion();
+  const found = recursion();
+  const { float32, float64, differences, answering, jacobian } = found;
 
   it('is what the engine sends, computed from neighbours alone', () => {
     for (const difference of Object.values(float32)) expect(difference).toBeLessThan(1e-6);
@@ -29,7 +31,12 @@ describe('claim 1: the recursion of the errors', () => {
 
   it('is local: no rule reads what belongs to another node', () => {
     expect(answering).toBeGreaterThan(6);
-    expect(foreignReads).toBe(0);
+    expect(found.foreignReads).toBe(0);
+    // One that does is found: this one asks another layer's weight.
+    const [below, above] = [new Linear(2, 2), new Linear(2, 2)];
+    const nosy = gradientRule('nosy', (_, g) => matmul(g, above.weight), { surrogate: true });
+    const h = withRules({ tanh: nosy }, () => tanh(below.forward(tensor([[1, 2]]))));
+    expect(foreignReads(audit(above.forward(h).sum()))).toBe(1);
   });
 
   it("has the Jacobian W diag(f'(a)), and not diag(f'(a)) W", () => {
