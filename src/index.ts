@@ -87,7 +87,12 @@ export {
   directRandomTargetProjection,
 } from './rules/direct-feedback.ts';
 export { predictiveCoding, prospectiveConfiguration } from './rules/predictive/rule.ts';
-export type { PredictiveCodingOptions, PredictiveRules, ProspectiveOptions } from './rules/predictive/rule.ts';
+export type {
+  PredictiveCodingOptions,
+  PredictiveOptions,
+  PredictiveRules,
+  ProspectiveOptions,
+} from './rules/predictive/rule.ts';
 
 // What parameters carry: anchors, gates, plasticity
 export { type Anchor, type AnchorOptions, anchor } from './state/anchor.ts';

@@ -12,7 +12,7 @@ export interface UpdatePair {
   /** The layer's name in tables, e.g. 'layer 1'. */
   readonly layer: string;
   readonly update: Tensor;
-  /** Towards lower loss, as `update` is: a negative gradient of the cross-entropy at the same weights. */
+  /** Towards lower loss, as `update` is: a negative gradient, at the same weights, of the loss that the rule descends. */
   readonly backprop: Tensor;
 }
 

@@ -8,5 +8,6 @@
 import type { Configuration } from './configuration.ts';
 import { backprop } from './configurations/backprop.ts';
 import { feedback } from './configurations/feedback.ts';
+import { predictive } from './configurations/predictive.ts';
 
-export const CONFIGURATIONS: readonly Configuration[] = [...backprop, ...feedback];
+export const CONFIGURATIONS: readonly Configuration[] = [...backprop, ...feedback, ...predictive];
