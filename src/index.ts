@@ -109,7 +109,7 @@ export {
 // Looking at a backward pass
 export { type AuditOptions, audit } from './inspect/audit.ts';
 export { dot, mermaid, tree } from './inspect/draw.ts';
-export type { Report } from './inspect/report.ts';
+export type { AuditedEdge, AuditedNode, Reading, Report, SeenMessage, Sending } from './inspect/report.ts';
 export { type CompareOptions, compareUpdates, type UpdateComparison } from './rules/diagnostics.ts';
 
 // Operations: elementwise

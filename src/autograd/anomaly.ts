@@ -24,7 +24,12 @@ function callStack(): string[] {
 /** The folder of the library that a stack frame points into: frames of one build share it. null: no file (Array.map). */
 function ownFile(frame: string): string | null {
   const path = /(?:\(|at )?((?:file:\/\/|https?:\/\/|\/|[A-Za-z]:\\)[^()]*?)(?::\d+)*\)?$/.exec(frame.trim())?.[1];
-  return path === undefined ? null : path.replace(/[\\/](autograd|ops|nn|optim|tensor)[\\/][^\\/]*$/, '');
+  return path === undefined
+    ? null
+    : path.replace(
+        /[\\/](autograd|continual|inspect|io|nn|ops|optim|random|rules|state|storage|tensor)[\\/][^\\/]*$/,
+        '',
+      );
 }
 
 /** Throws if `output` holds a NaN or infinity although the operands are finite. */

@@ -18,7 +18,7 @@ import { receive, receiveGradient } from './inbox.ts';
 import { Message } from './message.ts';
 import { mode } from './modes.ts';
 import type { Node } from './node.ts';
-import { needsSchedule, runSchedule } from './schedule.ts';
+import { needsSchedule, runSchedule, settlingLeaves } from './schedule.ts';
 import { needsCare, propagate, seal, sendGradients } from './visit.ts';
 import { type Observer, type Stash, Walk, type WalkOptions } from './walk.ts';
 
@@ -70,6 +70,8 @@ export function walk(
   mode.energy = options.energy === true;
   depth++;
   try {
+    const scheduled = current.ruled && needsSchedule(order, current);
+    if (scheduled) for (const leaf of settlingLeaves(order, current)) stash(leaf, current);
     for (let i = 0; i < seeds.length; i++) {
       const seed = seeds[i]!;
       const first = seedFor(seed);
@@ -78,7 +80,7 @@ export function walk(
       if (first instanceof Tensor) receiveGradient(node, first);
       else receive(node, first);
     }
-    if (current.ruled && needsSchedule(order, current)) runSchedule(order, current, targets, stash);
+    if (scheduled) runSchedule(order, current, targets);
     else
       for (let i = order.length - 1; i >= 0; i--) {
         const node = order[i]!;

@@ -11,7 +11,7 @@
 import { Block, BlockNode } from './block.ts';
 import type { Message } from './message.ts';
 import type { Node } from './node.ts';
-import { type BlockRule, dataInputs, isBlockRule, type NodeRule } from './rule.ts';
+import { type BlockRule, dataInputs, isBlockRule } from './rule.ts';
 import { deliver, describe, given, learn, propagate, ruleAt, seal, surrogateRefused } from './visit.ts';
 import type { Walk } from './walk.ts';
 
@@ -38,12 +38,20 @@ export function needsSchedule(order: readonly Node[], walk: Walk): boolean {
   });
 }
 
-export function runSchedule(
-  order: readonly Node[],
-  walk: Walk,
-  targets: ReadonlySet<Node> | null,
-  stash: (leaf: Node, walk: Walk) => void,
-): void {
+/** The leaves that rules learn from: of those the messages of this walk alone say where they settle. */
+export const settlingLeaves = (order: readonly Node[], walk: Walk): Node[] =>
+  order.flatMap((node) => {
+    if (!learns(node, walk)) return [];
+    const data = node.inputs.slice(0, dataInputs(node.op!, node.inputs.length));
+    return data.flatMap(({ node: leaf }) => (leaf !== null && leaf.op === null ? [leaf as Node] : []));
+  });
+
+function learns(node: Node, walk: Walk): boolean {
+  const rule = ruleAt(node, walk);
+  return rule !== null && !isBlockRule(rule) && rule.learn !== undefined;
+}
+
+export function runSchedule(order: readonly Node[], walk: Walk, targets: ReadonlySet<Node> | null): void {
   const found = new Map<Node, Message | null>();
   walk.sealed = found;
   const events: Event[] = [];
@@ -89,10 +97,6 @@ export function runSchedule(
     const rule = ruleAt(node, walk);
     return rule !== null && isBlockRule(rule) ? rule : null;
   };
-  const learns = (node: Node): boolean => {
-    const rule = ruleAt(node, walk);
-    return rule !== null && !isBlockRule(rule) && (rule as NodeRule).learn !== undefined;
-  };
 
   for (const [position, node] of order.entries()) {
     const block = blockOf(node);
@@ -109,25 +113,21 @@ export function runSchedule(
       for (const source of sources) if (source !== null && blockOf(source) !== block) willSpeak(entry.event, source);
       continue;
     }
-    const data = learns(node) ? dataInputs(node.op!, node.inputs.length) : node.inputs.length;
+    const data = learns(node, walk) ? dataInputs(node.op!, node.inputs.length) : node.inputs.length;
     const first = plan(node, null, position, () => {
       const message = found.get(node) ?? null;
       if (message !== null) propagate(node, message, walk);
     });
     awaitSealed(first, node);
     for (const source of sources.slice(0, data)) if (source !== null) willSpeak(first, source);
-    if (!learns(node)) continue;
+    if (!learns(node, walk)) continue;
     // Sealed with the first at the earliest, and behind it in the order.
     const second = plan(node, null, position - 0.5, () => {
       const message = found.get(node) ?? null;
       if (message !== null) learn(node, message, walk);
     });
     awaitSealed(second, node);
-    for (const source of sources.slice(0, data)) {
-      if (source === null) continue;
-      if (source.op === null) stash(source, walk);
-      awaitSealed(second, source);
-    }
+    for (const source of sources.slice(0, data)) if (source !== null) awaitSealed(second, source);
     for (const source of sources.slice(data)) if (source !== null) willSpeak(second, source);
   }
 

@@ -4,7 +4,8 @@
  * A rule's own are its node's inputs and output, what the op saved, the messages that arrived, what the engine computes for it
  * (settled and feasible values), and whatever it made on the way, in this call or an earlier one at the same node. A block's
  * own are those of all its nodes. A broadcast that it asked for is listed as one. What belongs to another node (its
- * values, its weights, the messages to it, what a rule made there) is foreign. What is part of no graph is the rule's own state.
+ * values, its weights, the messages to it, what a rule made there) is foreign, and so is what has a name. What is part of no
+ * graph and has none is taken for the rule's own state.
  *
  * Tensors are told apart by the stretch of memory they look at, so a view of an input is the input.
  *
@@ -109,9 +110,10 @@ export class Locality {
   begins(nodes: readonly Node[], messages: readonly Message[]): void {
     this.#fresh.add(currentRegion());
     const own = new Places();
-    for (const { inputs, output, saved, attributes } of nodes)
-      for (const tensor of [...inputs, output, saved, ...Object.values(attributes ?? {})])
-        if (tensor instanceof Tensor) own.add(tensor, '');
+    for (const { inputs, output, saved, attributes } of nodes) {
+      const given = attributes instanceof Tensor ? [attributes] : Object.values(attributes ?? {});
+      for (const tensor of [...inputs, output, saved, ...given]) if (tensor instanceof Tensor) own.add(tensor, '');
+    }
     for (const message of messages) for (const part of partsOf(message)) own.add(part, '');
     this.#call = { nodes, own };
     mode.watch = (operands, output) => {
@@ -129,7 +131,6 @@ export class Locality {
   broadcast(name: string, value: Tensor): void {
     if (this.#call === null) return;
     this.#note({ kind: 'broadcast', what: name, shape: value.shape });
-    this.#call.own.add(value, '');
   }
 
   readsOf(node: Node): readonly Reading[] {
@@ -143,7 +144,8 @@ export class Locality {
     const foreign = this.#foreign(operand, maker);
     const { shape, size } = operand;
     if (foreign !== null) this.#note({ kind: 'foreign', what: foreign, shape });
-    else if (size > 1 && !this.#isFresh(operand)) this.#note({ kind: 'state', what: 'state', shape });
+    else if ((size > 1 || operand.node !== null) && !this.#isFresh(operand))
+      this.#note({ kind: 'state', what: 'state', shape });
   }
 
   /** Whose it is, if it is another node's. */
@@ -151,10 +153,9 @@ export class Locality {
     const known = this.#graph.find(operand) ?? (operand.size > 1 ? this.#messages.find(operand) : null);
     if (known !== null) return known;
     if (maker !== undefined) return `what the rule at ${this.#title(maker)} made`;
-    const node = operand.node as Node | null;
-    if (node === null) return null;
-    const { op } = node;
-    return `${op === null ? 'a parameter' : `the output of ${op.name}`} of shape ${showShape(operand.shape)} outside the graph`;
+    // A leaf that nobody named and that the graph does not hold may be the rule's: a feedback matrix that is learned.
+    const op = (operand.node as Node | null)?.op ?? null;
+    return op === null ? null : `the output of ${op.name} of shape ${showShape(operand.shape)} outside the graph`;
   }
 
   /** Made on the way by something that is no op. */

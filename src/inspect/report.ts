@@ -24,7 +24,8 @@ export interface Sending {
  *
  * - `broadcast`: a value that was broadcast to all rules; `what` is its name.
  * - `foreign`: something of another node's; `what` says whose.
- * - `state`: part of no graph, so the rule's own: a feedback matrix, a constant of more than one number.
+ * - `state`: part of no graph and not named, so the rule's own: a feedback matrix (a leaf, if it is learned), a constant of more
+ *   than one number.
  */
 export interface Reading {
   readonly kind: 'broadcast' | 'foreign' | 'state';
@@ -136,7 +137,7 @@ export function titleOf({ name, op }: AuditedNode): string {
 export function notesOn({ surrogate, answers, reads }: AuditedNode): string[] {
   const notes = reads.map(({ kind, what, shape }) => {
     if (kind === 'broadcast') return `reads the broadcast '${what}'`;
-    return kind === 'foreign' ? `reads ${what} (foreign)` : `has state ${showShape(shape)}`;
+    return kind === 'foreign' ? `reads ${what} (foreign)` : `state or constant ${showShape(shape)}`;
   });
   return [...(surrogate ? ['surrogate'] : []), ...(answers === 'block' ? ['in a block'] : []), ...notes];
 }

@@ -24,6 +24,7 @@ import {
   type NodeRule,
   onValue,
   parameter,
+  type Rules,
   randn,
   relu,
   reshape,
@@ -130,6 +131,18 @@ describe('a rule in two parts gives the gradients of the plain walk', () => {
     agrees([a, x], () => sum(linear(tanh(linear(tanh(linear(x, a)), a)), a).square()));
   });
 
+  it('of a value in between, as gradients() asks for it', () => {
+    const [a, x] = [w(3, 3), w(2, 3)];
+    const ask = (rules: Rules) => {
+      const hidden = tanh(linear(x, a));
+      return gradients(
+        withRules(rules, () => sum(linear(hidden, a).square())),
+        [hidden, a],
+      );
+    };
+    expectClose(ask({ linear: split() }), ask({}));
+  });
+
   it('of a value with several consumers, some of which learn', () => {
     const [a, b, c, x] = [w(3, 3), w(3, 3), w(3, 3), w(2, 3)];
     agrees([a, b, c, x], () => {
@@ -157,6 +170,11 @@ describe('learning', () => {
     expect(at('right learns')).toBeGreaterThan(at('left propagates'));
     expect(at('first learns')).toBeGreaterThan(at('first propagates'));
     expect(events).toHaveLength(6);
+  });
+
+  it('of a node comes after its propagation, also where the data is constant', () => {
+    backward(sum(setRule(linear(tensor([[1, 2]]), parameter(randn([2, 2]))), split())));
+    expect(events).toEqual(['split propagates', 'split learns']);
   });
 
   it('is handed where all consumers together want the data, made feasible', () => {
@@ -318,6 +336,16 @@ describe('a value that waits for itself', () => {
     const y = setRule(linear(below, reshape(tanh(below), [1, 2])), split('knot'));
     expect(() => backward(sum(y))).toThrow(
       /linear \(\[1, 2\], \[1, 2\] to \[1, 1\]\) learns only when all has been said about linear \(\[1, 2\], \[2, 2\] to \[1, 2\]\)/,
+    );
+  });
+
+  it('is not blamed on a rule that only waits for it', () => {
+    const [y, w] = [tanh(leaf([[1, 2]])), transpose(parameter(randn([2, 2])))];
+    const waiting = setRule(linear(y, w), split());
+    const hidden = tanh(y);
+    const knot = setRule(linear(hidden, reshape(tanh(hidden), [1, 2])), split());
+    expect(() => backward([sum(w), sum(waiting), sum(knot)])).toThrow(
+      /linear \(\[1, 2\], \[1, 2\] to \[1, 1\]\) learns only when all has been said about tanh/,
     );
   });
 
@@ -504,7 +532,10 @@ describe('rules without a learn part', () => {
     const build = (learner: NodeRule | null) => {
       const y = setRule(tanh(x), noting('a'));
       const z = setRule(relu(setRule(linear(y, a), learner)), noting('b'));
-      return sum(add(setRule(mul(z, 1), noting('c')), setRule(mul(y, 1), noting('d'))));
+      return [
+        sum(add(setRule(mul(z, 1), noting('c')), setRule(mul(y, 1), noting('d')))),
+        setRule(relu(x), noting('e')).sum(),
+      ];
     };
     backward(build(null));
     const plain = names.splice(0);

@@ -23,6 +23,7 @@ import {
   relu,
   Sequential,
   seed,
+  setRule,
   slope,
   spring,
   sum,
@@ -349,4 +350,25 @@ describe('3,000 steps with target rules', () => {
     expect(Springs.made).toBeGreaterThan(springs + 2400);
     expect(numbers(a).every(Number.isFinite)).toBe(true);
   });
+});
+
+it('a seed at a leaf that is data of a learning rule counts in where it settles', () => {
+  const x = tensor([[1, 2]]).requiresGrad_();
+  const w = tensor([[1, 1]]).requiresGrad_();
+  let settled: unknown = null;
+  const rule: NodeRule = {
+    name: 'reads where its input settles',
+    accepts: 'any',
+    surrogate: true,
+    propagate: () => [null, null],
+    learn(visit) {
+      settled = visit.inputs[0]!.settled().toArray();
+      return [null, null];
+    },
+  };
+  x.grad = tensor([[7, 7]]);
+  const y = setRule(linear(x, w), rule);
+  backward([target(y, tensor([[0]])), target(x, tensor([[5, 9]]), { precision: 2 })]);
+  expect(settled).toEqual([[5, 9]]);
+  expect(x.grad!.toArray()).toEqual([[7 - 8, 7 - 14]]);
 });

@@ -186,6 +186,10 @@ describe('compareUpdates', () => {
     for (let i = 0; i < 4; i++) compareUpdates(graph, [w]);
     expect([inboxOf(w)!.slope, inboxOf(w)!.springs]).toEqual([g, springs]);
     expect(inboxOf(w)!.springs).toBe(springs);
+    expect([g!.toArray(), springs!.pull.toArray()]).toEqual([
+      [7, 7],
+      [-2, -2],
+    ]);
     expect(w.toArray()).toEqual([1, 1]);
     expect(numbersOf(gradients(graph, [w])[0]!)).toEqual(numbersOf(tensor([1, 1])));
     expect(() => compareUpdates(() => mul(w, 2), [w])).toThrow(/gradients start from a single number/);

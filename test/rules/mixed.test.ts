@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { drawDigits } from '../../bench/learning/digits.ts';
 import { Springs } from '../../src/autograd/message.ts';
 import {
+  audit,
   backward,
   Conv2d,
   crossEntropy,
@@ -13,6 +14,7 @@ import {
   Flatten,
   Generator,
   gradients,
+  inboxOf,
   Linear,
   linear,
   MaxPool2d,
@@ -311,4 +313,20 @@ describe('a graph in which every op answers by its default', () => {
     };
     expect(run(true)).toEqual(run(false));
   });
+});
+
+it('target propagation alone carries targets through convolution, pooling, residual sums, norms and activations to every parameter', () => {
+  manualSeed(29);
+  const [stem, inner, head] = [new Conv2d(1, 4, 3), new Linear(36, 36), new Linear(36, 3)];
+  const [gain, shift] = [parameter(randn([36])), parameter(randn([36]))];
+  const parameters = [stem, inner, head].flatMap((module) => module.parameters()).concat(gain, shift);
+  const out = withRules(targetPropagation(), () => {
+    const h = new Flatten().forward(new MaxPool2d(2).forward(tanh(stem.forward(randn([2, 1, 8, 8])))));
+    return head.forward(relu(layerNorm(h.add(tanh(inner.forward(h))), [36], gain, shift)));
+  });
+  const report = audit(oneHotTarget(out, [0, 2]));
+  expect(new Set(report.nodes.map(({ received }) => received))).toEqual(new Set(['target']));
+  expect(report.unreached).toEqual([]);
+  backward(oneHotTarget(out, [0, 2]));
+  for (const p of parameters) expect(inboxOf(p)!.kind).toBe('target');
 });

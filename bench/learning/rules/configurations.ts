@@ -9,5 +9,6 @@ import type { Configuration } from './configuration.ts';
 import { backprop } from './configurations/backprop.ts';
 import { feedback } from './configurations/feedback.ts';
 import { predictive } from './configurations/predictive.ts';
+import { target } from './configurations/target.ts';
 
-export const CONFIGURATIONS: readonly Configuration[] = [...backprop, ...feedback, ...predictive];
+export const CONFIGURATIONS: readonly Configuration[] = [...backprop, ...target, ...feedback, ...predictive];

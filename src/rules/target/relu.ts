@@ -15,10 +15,10 @@ export interface TargetReluOptions {
   readonly inactive?: 'hold' | 'free';
   /**
    * Whether a unit that is off, at x <= 0, is switched on for a target y' > 0, which moves it by |x| + y'. 'always'
-   * (published): however little y' is; a step with one sample then fulfils its target. In a batch half of the wishes
-   * for units that are off are above 0 by a little, and each pulls over the whole way to 0 and beyond: in the long run
-   * all units are on, and the network is linear. 'worthwhile': where y' is more than |x|. 'never': as backpropagation,
-   * which sends nothing through a unit that is off.
+   * (published): however little y' is; a step with one sample then fulfils its target. Over many steps that switched
+   * nearly all units on for all images wherever it was measured (MNIST, one and two hidden layers): a network that is
+   * linear. 'worthwhile': where y' is more than |x|. 'never': as backpropagation, which sends nothing through a unit
+   * that is off.
    */
   readonly awaken?: 'always' | 'worthwhile' | 'never';
 }
