@@ -137,7 +137,7 @@ export { crossEntropy, type CrossEntropyOptions, l1Loss, type LossOptions, mseLo
 export type { Reduction } from './ops/loss.ts';
 
 // Random numbers
-export { Generator, type GeneratorState, manualSeed } from './random/generator.ts';
+export { defaultGenerator, Generator, type GeneratorState, manualSeed } from './random/generator.ts';
 
 // Layers
 export { Module, type StateDict } from './nn/module.ts';
@@ -161,6 +161,16 @@ export { CosineAnnealingLR, LinearLR, Schedule } from './optim/schedules.ts';
 export { type BatchOptions, batches } from './data/batches.ts';
 export { gunzip, isGzip } from './data/gzip.ts';
 export { type IdxArray, parseIdx, readIdx } from './data/idx.ts';
+
+// Files and checkpoints
+export { formatSafetensors, parseSafetensors, type SavableTensors, type Safetensors } from './io/safetensors.ts';
+export { StoredTensor } from './io/safetensors.ts';
+export { loadSafetensors, saveSafetensors, writeFileAtomically } from './io/files.ts';
+export { type CheckpointParts, formatCheckpoint, type LoadOptions, loadCheckpoint } from './io/checkpoint.ts';
+export { type Resumed, restoreCheckpoint, saveCheckpoint } from './io/checkpoint.ts';
+export type { CheckpointTargets, OneOrNamed, Stateful } from './io/places.ts';
+export type { State } from './io/state.ts';
+export type { DType } from './io/dtypes.ts';
 
 // Memory
 export { type Context, createContext } from './storage/context.ts';

@@ -99,7 +99,6 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array): Prom
     const folder = paths.dirname(target);
     await removeLeftovers(folder, paths.basename(target));
     temporary = paths.join(folder, temporaryName(paths.basename(target)));
-    ours.add(temporary);
     const file = await files.open(temporary, 'wx');
     try {
       await file.writeFile(bytes);
@@ -113,8 +112,6 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array): Prom
   } catch (error) {
     if (temporary !== null) await files.rm(temporary, { force: true }).catch(() => undefined);
     throw new Error(`writeFileAtomically: ${path} could not be written: ${reasonOf(error)}.`, { cause: error });
-  } finally {
-    if (temporary !== null) ours.delete(temporary);
   }
 }
 
@@ -132,8 +129,6 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Temporary files that this module is writing at present. */
-const ours = new Set<string>();
 let written = 0;
 
 /** .NAME.HOST-PROCESS-RANDOM.tmp: says who writes it, so that others can find out whether it still does. */
@@ -157,7 +152,7 @@ async function removeLeftovers(folder: string, name: string): Promise<void> {
     if (!found.startsWith(start)) continue;
     const writer = /^([0-9]{1,15})-[0-9a-z]+\.tmp$/.exec(found.slice(start.length))?.[1];
     const path = paths.join(folder, found);
-    if (writer === undefined || ours.has(path)) continue;
+    if (writer === undefined) continue;
     try {
       // In containers the next process often has the killed one's number: then the file is older than the process is.
       const began = Date.now() - 1000 * process.uptime();

@@ -31,6 +31,9 @@ const DEEPEST = 100;
 const pathName = (path: readonly string[]): string =>
   path.map((name) => name.replaceAll('~', '~0').replaceAll('/', '~1')).join('/');
 
+/** How JSON names a member of state: '$' is ours. */
+export const keyOf = (name: string): string => (name.startsWith('$') ? `$${name}` : name);
+
 /** Copies state into its two pieces. What cannot be held is an error that says where it stands. */
 export function packState(who: string, state: unknown): PackedState {
   const tensors = new Map<string, Raw>();
@@ -63,7 +66,7 @@ export function packState(who: string, state: unknown): PackedState {
     const packed = entries.map(([name, inner]) => {
       path.push(name);
       if (!isWellFormed(name)) fail('has a name with half of a surrogate pair, which a file cannot hold.');
-      const result = [name.startsWith('$') ? `$${name}` : name, pack(inner)] as const;
+      const result = [keyOf(name), pack(inner)] as const;
       path.pop();
       return result;
     });
