@@ -82,7 +82,7 @@ export class SGD extends Optimizer<SGDOptions, SGDSlot> {
         if (node === null) continue;
         const guide = guides?.get(parameter);
         if (guide !== undefined || node.springs !== null || lr === Infinity) {
-          if (isDue(node, guide)) noGrad(() => this.#stepGuided(slot, group, node, guide));
+          if (isDue(node, guide)) this.#stepGuided(slot, group, node, guide);
           continue;
         }
         const gradient = node.slope;
@@ -107,7 +107,12 @@ export class SGD extends Optimizer<SGDOptions, SGDSlot> {
     }
   }
 
+  /** Apart from step: a closure there would cost the plain path a tenth of its speed. */
   #stepGuided(slot: SGDSlot, options: SGDOptions, node: Node, guide: Guide | undefined): void {
+    noGrad(() => this.#moveGuided(slot, options, node, guide));
+  }
+
+  #moveGuided(slot: SGDSlot, options: SGDOptions, node: Node, guide: Guide | undefined): void {
     const { parameter } = slot;
     const { lr, momentum, dampening, nesterov, weightDecay } = options;
     let direction = slopeOf(parameter, node, guide, weightDecay);
