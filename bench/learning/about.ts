@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
+import { basename, isAbsolute } from 'node:path';
 import { type KernelSet, kernelSet } from '../../src/index.ts';
 
 export interface About {
@@ -13,7 +14,7 @@ export interface About {
   readonly kernels: KernelSet;
   /** ISO 8601. */
   readonly date: string;
-  /** The command line, as it can be given again. */
+  /** The command line as it can be given again, of absolute paths the last part: where files lie on a machine is nobody's business. */
   readonly command: string;
 }
 
@@ -23,14 +24,16 @@ export function aboutRun(data: string, args: readonly string[]): About {
     version: string;
   };
   return {
-    data,
+    data: portable(data),
     machine: `${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, ${platform()} ${arch()}`,
     versions: { palimpsest: version, node: process.versions.node },
     kernels: kernelSet(),
     date: new Date().toISOString(),
-    command: ['npm start --', ...args.map(quoted)].join(' '),
+    command: ['npm start --', ...args.map((word) => quoted(portable(word)))].join(' '),
   };
 }
+
+const portable = (word: string): string => (isAbsolute(word) ? basename(word) : word);
 
 /** As a shell reads it back. */
 function quoted(word: string): string {

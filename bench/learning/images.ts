@@ -49,3 +49,6 @@ export function standardization(pixels: Uint8Array): Float32Array {
   const deviation = Math.sqrt(variance) || 1; // all pixels equal: nothing to scale
   return Float32Array.from({ length: 256 }, (_, value) => (value - mean) / deviation);
 }
+
+/** What each byte becomes, so that black is 0 and white is 1. */
+export const unitScale = (): Float32Array => Float32Array.from({ length: 256 }, (_, value) => value / 255);

@@ -1,7 +1,7 @@
 /**
  * What a learning rule is to the comparison: how to make a network that learns by it, and what that network can be asked.
  *
- * A trainer gets images as a tensor [n, pixels], standardized over the training set, and labels 0 to 9. It must not keep
+ * A trainer gets images as a tensor [n, pixels], standardized over the training set unless it asks for another scale, and labels 0 to 9. It must not keep
  * them. Everything random in it comes from the generator that it was made with, so that a seed gives the same bits.
  */
 
@@ -37,6 +37,8 @@ export interface Configuration {
   readonly layers: readonly number[];
   /** Images a step. */
   readonly batch: number;
+  /** 'unit': pixels from 0 (black) to 1 (white). Left out: standardized over the training set. */
+  readonly pixels?: 'unit';
   /** Passes over the training images unless --epochs says otherwise. */
   readonly epochs: number;
   make(seed: number, generator: Generator): Trainer;

@@ -7,7 +7,7 @@
  */
 
 import { batches, Generator, tensor } from '../../../src/index.ts';
-import { type DataSet, type LabelledImages, labelsOf, pixelsOf, standardization } from '../images.ts';
+import { type DataSet, type LabelledImages, labelsOf, pixelsOf, standardization, unitScale } from '../images.ts';
 import type { Progress } from '../progress.ts';
 import { type Angles, type Batch, measureAngles } from './angles.ts';
 import type { Configuration, Trainer } from './configuration.ts';
@@ -70,7 +70,7 @@ export function measure(
   const generator = new Generator(seed);
   const order = generator.fork();
   const probes = generator.fork();
-  const scale = standardization(train.pixels);
+  const scale = configuration.pixels === 'unit' ? unitScale() : standardization(train.pixels);
   const trainer = configuration.make(seed, generator);
   const some = [...batches(train.count, batch, { generator: probes })].slice(0, ANGLE_BATCHES);
   const angleBatches = some.map((rows) => batchOf(train, rows, scale));

@@ -17,7 +17,8 @@ import { ratio, type Wish } from './wish.ts';
  *   layer, so that little of it is left two layers down.
  * - sum: dx = sum_o dy_o w_o with the mean of the p_o. Backpropagation's signal. Reaches deep; overshoots where W is
  *   large.
- * - perNeuronNorm: dx = 1/O sum_o dy_o w_o / |w_o|^2. Each neuron's own least change, averaged: the same for W and 2 W.
+ * - perNeuronNorm: dx = 1/O sum_o dy_o w_o / |w_o|^2. Each neuron's own least change, averaged: what it does to the
+ *   output is the same for W and 2 W.
  * - ridge: dx = dy (W W^T + ridge tr(W W^T) / O I)^-1 W. What all neurons need together, damped: a Gauss-Newton step
  *   (Meulemans et al., "A theoretical framework for target propagation", 2020). Reaches deep and needs no small
  *   weights; a Cholesky factor [O, O] a step, and one for each sample where precisions differ within samples.

@@ -111,7 +111,7 @@ describe('one layer and one sample', () => {
     );
   });
 
-  it('with the hinge is a multiclass passive-aggressive step', () => {
+  it('with the hinge is a passive-aggressive step of each class against the rest', () => {
     const [x, w] = [normal([1, 4], 1), normal([5, 4], 2)];
     const weight = parameter(w);
     backward(

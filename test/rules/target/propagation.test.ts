@@ -108,10 +108,10 @@ describe('one step with one sample', () => {
   });
 
   it('does not when units that are off are left free, or when the step is relaxed', () => {
-    const miss = (options: TargetPropagationOptions): number => {
-      const net = network([3, 6, 2], 2);
+    const miss = (options: TargetPropagationOptions, seed = 2): number => {
+      const net = network([3, 8, 8, 2], seed);
       const x = normal([1, 3], 6);
-      const wanted = normal([1, 2], 5);
+      const wanted = normal([1, 2], 5, 3);
       attachRules(net, targetPropagation(options));
       backward(target(net.forward(x), wanted));
       stepInFull(net.parameters());
@@ -119,6 +119,11 @@ describe('one step with one sample', () => {
     };
     expect(miss({})).toBeLessThan(1e-5);
     expect(miss({ relaxation: 0.5 })).toBeGreaterThan(1e-2);
+    expect(miss({ signal: 'ridge' })).toBeLessThan(1e-5);
+    // Not for every network: it takes a unit whose target is above 0 at one place and free at another.
+    expect(
+      Math.max(...[2, 3, 4, 5, 6, 7].map((seed) => miss({ signal: 'ridge', inactive: 'free' }, seed))),
+    ).toBeGreaterThan(1e-2);
   });
 });
 

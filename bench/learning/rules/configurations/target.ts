@@ -54,6 +54,7 @@ export const target: readonly Configuration[] = [
     layers: PUBLISHED,
     batch: 64,
     epochs: 5,
+    pixels: 'unit',
     make: (_, generator) => makePublished(PUBLISHED, {}, generator),
   },
   {
@@ -62,6 +63,7 @@ export const target: readonly Configuration[] = [
     layers: PUBLISHED,
     batch: 1,
     epochs: 1,
+    pixels: 'unit',
     make: (_, generator) => makePublished(PUBLISHED, {}, generator),
   },
   {
@@ -70,6 +72,7 @@ export const target: readonly Configuration[] = [
     layers: PUBLISHED,
     batch: 1,
     epochs: 1,
+    pixels: 'unit',
     make: (_, generator) => makePublished(PUBLISHED, { relaxation: 0.1 }, generator),
   },
   {
@@ -79,6 +82,7 @@ export const target: readonly Configuration[] = [
     layers: BEST,
     batch: 64,
     epochs: 8,
+    pixels: 'unit',
     make: (_, generator) => makeBest(BEST, BEST_OPTIONS, generator),
   },
 ];
@@ -119,7 +123,6 @@ export function makePublished(
   const net = network(layers, () => PUBLISHED_DEVIATION, PUBLISHED_DEVIATION, generator);
   attachRules(net.model, targetPropagation(options));
   const optimizer = new SGD(net.model.parameters(), { lr: Infinity });
-  const brightness = new Brightness();
   const learn = (images: Tensor, labels: Int32Array): Tensor => {
     const logits = net.model.forward(images);
     optimizer.zeroGrad();
@@ -128,25 +131,24 @@ export function makePublished(
   };
   return {
     step(images, labels) {
-      const logits = learn(brightness.seen(images), labels);
+      const logits = learn(images, labels);
       optimizer.step();
       return countRight(logits, labels);
     },
-    predict: (images) => classes(noGrad(() => net.model.forward(brightness.of(images)))),
+    predict: (images) => classes(noGrad(() => net.model.forward(images))),
     updateAndBackpropUpdate(images, labels) {
-      const unit = brightness.of(images);
-      learn(unit, labels);
+      learn(images, labels);
       const updates = net.linears.map(({ weight }) =>
         noGrad(() => (inboxOf(weight) as NonNullable<ReturnType<typeof inboxOf>>).step()),
       );
       optimizer.zeroGrad();
-      return besideBackprop(net, updates, unit, labels);
+      return besideBackprop(net, updates, images, labels);
     },
   };
 }
 
 /**
- * A network whose targets come from the gradient at the logits, and whose weights average the wishes of many batches.
+ * A network whose hidden layers get targets by damped least squares, and whose weights average the wishes of many batches.
  */
 export function makeBest(layers: readonly number[], options: TargetPropagationOptions, generator: Generator): Trainer {
   const net = network(layers, (inputs) => Math.sqrt(2 / inputs), 0, generator);
@@ -156,7 +158,6 @@ export function makeBest(layers: readonly number[], options: TargetPropagationOp
   for (const parameter of parameters) onValue(parameter, (message) => slope(message.gradient()));
   const optimizer = new Adam(parameters, { lr: LEARNING_RATE });
   const average = new Average(parameters);
-  const brightness = new Brightness();
   const learn = (images: Tensor, labels: Int32Array): Tensor => {
     const logits = net.model.forward(images);
     optimizer.zeroGrad();
@@ -165,19 +166,18 @@ export function makeBest(layers: readonly number[], options: TargetPropagationOp
   };
   return {
     step(images, labels) {
-      const logits = learn(brightness.seen(images), labels);
+      const logits = learn(images, labels);
       optimizer.step();
       average.add();
       return countRight(logits, labels);
     },
-    predict: (images) => average.during(() => classes(noGrad(() => net.model.forward(brightness.of(images))))),
+    predict: (images) => average.during(() => classes(noGrad(() => net.model.forward(images)))),
     // Without Adam's moments, which mix in the past.
     updateAndBackpropUpdate(images, labels) {
-      const unit = brightness.of(images);
-      learn(unit, labels);
+      learn(images, labels);
       const updates = net.linears.map(({ weight }) => noGrad(() => (weight.grad as Tensor).neg()));
       optimizer.zeroGrad();
-      return besideBackprop(net, updates, unit, labels);
+      return besideBackprop(net, updates, images, labels);
     },
   };
 }
@@ -200,29 +200,6 @@ const classes = (logits: Tensor): Int32Array => Int32Array.from(noGrad(() => arg
 function countRight(logits: Tensor, labels: Int32Array): number {
   const guesses = classes(logits);
   return labels.reduce((right, label, i) => right + (guesses[i] === label ? 1 : 0), 0);
-}
-
-/**
- * Puts standardized pixels back between 0 (black) and 1 (white), which the published rule wants: |x|^2 divides its
- * steps. Black and white are the darkest and the brightest pixel seen in training.
- */
-class Brightness {
-  #black = Infinity;
-  #white = -Infinity;
-
-  seen(images: Tensor): Tensor {
-    for (const pixel of images.toFloat32Array()) {
-      if (pixel < this.#black) this.#black = pixel;
-      if (pixel > this.#white) this.#white = pixel;
-    }
-    return this.of(images);
-  }
-
-  of(images: Tensor): Tensor {
-    // Before training nothing was seen, and images are taken as they are.
-    if (!(this.#white > this.#black)) return images;
-    return noGrad(() => images.sub(this.#black).div(this.#white - this.#black));
-  }
 }
 
 /** A running mean of the parameters: what is learned, without the noise of the last steps. */

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseOptions } from '../../../../bench/learning/command-line.ts';
 import { RULES_OPTIONS, runRules } from '../../../../bench/learning/rules/command.ts';
@@ -45,7 +45,7 @@ describe('npm start -- rules', () => {
       versions: { palimpsest: '0.1.0', node: process.versions.node },
       kernels: kernelSet(),
       date: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
-      command: `npm start -- rules --rules backprop --epochs 1 --seed 4 --json ${json} --html ${html}`,
+      command: `npm start -- rules --rules backprop --epochs 1 --seed 4 --json ${basename(json)} --html ${basename(html)}`,
     });
     const [row] = rows;
     expect(row.accuracy).toBeGreaterThan(0.9);
