@@ -106,6 +106,20 @@ export {
   type SelectiveOptions,
 } from './rules/selective.ts';
 
+// Units, resets, networks that keep learning
+export { onReset, type Part, type ResetListener, reset } from './state/reset.ts';
+export { activationsOf, findUnits, type Outgoing, type UnitLayer, type UnitNorm } from './state/units.ts';
+export type { Activation, Activations } from './state/units.ts';
+export { ContinualBackprop, type ContinualBackpropOptions } from './continual/continual-backprop.ts';
+export type { ContinualBackpropState, Replacement, UnitStatistics } from './continual/continual-backprop.ts';
+export { type Initialization, type NamedInitialization, replaceUnits } from './continual/newborn.ts';
+export type { Utility } from './continual/utility.ts';
+export { dormancyScores, ReDo, type ReDoOptions } from './continual/redo.ts';
+export { WeightReset, type WeightResetOptions } from './continual/weight-reset.ts';
+export { CReLU, crelu, l2Init, shrinkAndPerturb, type ShrinkAndPerturbOptions } from './continual/everyday.ts';
+export { UPGD, type UPGDOptions } from './continual/upgd.ts';
+export { PublishedAdam, type PublishedAdamOptions } from './continual/published-adam.ts';
+
 // Looking at a backward pass
 export { type AuditOptions, audit } from './inspect/audit.ts';
 export { dot, mermaid, tree } from './inspect/draw.ts';

@@ -4,6 +4,7 @@ import { noGrad } from '../autograd/modes.ts';
 import type { Node } from '../autograd/node.ts';
 import { add, mul } from '../ops/binary.ts';
 import { sqrt } from '../ops/elementwise.ts';
+import { writeAt } from '../state/reset.ts';
 import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, contiguous, packed, wroteTo } from '../tensor/access.ts';
@@ -11,6 +12,7 @@ import { buffer, tensor, zeros } from '../tensor/create.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type Guide, isDue, moveGuided, readGuides, slopeOf } from './guided.ts';
 import { checkNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts';
+import { adamRestarted, ownFactors } from './restarts.ts';
 
 export interface AdamOptions {
   /** Learning rate: about the size of a step, whatever the gradient's size; 0.001 unless given. */
@@ -35,9 +37,17 @@ class AdamSlot implements Slot {
   meanSquare: Tensor | null = null;
   /** The largest meanSquare so far; only with amsgrad. */
   maxMeanSquare: Tensor | null = null;
+  /** After which step each weight began anew; null: none did. */
+  restarts: Tensor | null = null;
 
   constructor(parameter: Tensor) {
     this.parameter = parameter;
+  }
+
+  restart(elements: Int32Array): void {
+    if (this.steps === 0) return;
+    this.restarts ??= buffer(zeros(this.parameter.shape));
+    writeAt(this.restarts, elements, () => this.steps);
   }
 }
 
@@ -102,7 +112,7 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
         if (node === null) continue;
         const guide = guides?.get(parameter);
         if (guide !== undefined || node.springs !== null) {
-          if (isDue(node, guide)) noGrad(() => this.#stepGuided(slot, group, node, guide));
+          if (isDue(node, guide)) this.#stepGuided(slot, group, node, guide);
           continue;
         }
         const gradient = node.slope;
@@ -124,7 +134,10 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
         const m = address(mean);
         const v = address(meanSquare);
         const vMax = largest === null ? 0 : address(largest);
-        run.adam(w, g, m, v, vMax, n, lr, beta1, beta2, eps, weightDecay, decoupled, correction1, correction2);
+        if (slot.restarts !== null) {
+          const at = { w, g, m, v, vMax, restarts: address(slot.restarts) };
+          adamRestarted({ at, size: n, steps: slot.steps, lr, betas, eps, weightDecay, decoupled });
+        } else run.adam(w, g, m, v, vMax, n, lr, beta1, beta2, eps, weightDecay, decoupled, correction1, correction2);
         wroteTo(parameter);
         wroteTo(mean);
         wroteTo(meanSquare);
@@ -134,7 +147,12 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
     }
   }
 
+  /** Apart from step: a closure there would slow the plain path down. */
   #stepGuided(slot: AdamSlot, options: AdamOptions, node: Node, guide: Guide | undefined): void {
+    noGrad(() => this.#moveGuided(slot, options, node, guide));
+  }
+
+  #moveGuided(slot: AdamSlot, options: AdamOptions, node: Node, guide: Guide | undefined): void {
     const { parameter } = slot;
     const { lr, betas, eps, weightDecay, amsgrad } = options;
     const l2 = this.#decoupled ? 0 : weightDecay;
@@ -153,8 +171,13 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
     run.adam(w, g, m, v, vMax, parameter.size, 0, betas[0], betas[1], 1, 0, 0, c1, c2);
     for (const written of [mean, meanSquare, ...(largest === null ? [] : [largest])]) wroteTo(written);
     settle();
-    const direction = mul(mean, tensor(1 / c1));
-    const resistance = add(sqrt(mul(largest ?? meanSquare, tensor(1 / c2))), eps);
+    const { restarts, steps } = slot;
+    const [by1, by2] =
+      restarts === null
+        ? [tensor(1 / c1), tensor(1 / c2)]
+        : [ownFactors(betas[0], steps, restarts), ownFactors(betas[1], steps, restarts)];
+    const direction = mul(mean, by1);
+    const resistance = add(sqrt(mul(largest ?? meanSquare, by2)), eps);
     const decay = this.#decoupled ? weightDecay : 0;
     moveGuided(this.#name, parameter, node, guide, { direction, resistance, lr, decay, unbounded: eps === 0 });
   }

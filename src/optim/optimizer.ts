@@ -5,6 +5,7 @@
  * A step allocates nothing, since small networks take half a million of them a second.
  */
 
+import { onResetWhile, writeAt } from '../state/reset.ts';
 import { buffer, tensor } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
 import { numbersOf, Tensor } from '../tensor/tensor.ts';
@@ -15,6 +16,14 @@ import { numbersOf, Tensor } from '../tensor/tensor.ts';
  */
 export interface Slot {
   readonly parameter: Tensor;
+  /** Told of weights that were drawn anew, when all tensors are 0 there: for what 0 does not start anew. */
+  restart?(elements: Int32Array): void;
+}
+
+/** What the old weights left behind goes: a newborn weight has no velocity and no moments. */
+function forgetAt(slot: Slot, elements: Int32Array): void {
+  for (const [, value] of stateOf(slot)) if (value instanceof Tensor) writeAt(value, elements, () => 0);
+  slot.restart?.(elements);
 }
 
 /** Parameters that share options. The options may be changed between steps. */
@@ -49,7 +58,9 @@ export abstract class Optimizer<Options extends { lr: number }, OwnSlot extends 
       const merged = { ...options, ...own } as unknown as Options;
       check(merged);
       for (const member of members) checkParameter(name, member, seen);
-      return { ...merged, slots: members.map(slotFor) };
+      const slots = members.map(slotFor);
+      for (const slot of slots) onResetWhile(slot.parameter, slot, forgetAt);
+      return { ...merged, slots };
     });
     if (seen.size === 0) {
       throw new RangeError(

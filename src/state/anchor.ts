@@ -12,6 +12,7 @@
 import { buffer, constant } from '../tensor/create.ts';
 import { broadcastShapes, sameShape, showShape } from '../tensor/layout.ts';
 import { checkTensor, numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { ownersOf, placesIn, writeAt } from './reset.ts';
 import { putInto, stateFor } from './side-state.ts';
 
 export interface AnchorOptions {
@@ -32,6 +33,8 @@ export class Anchor {
   readonly step: 'implicit' | 'explicit';
   /** Takes the anchor off. */
   readonly remove: () => void;
+  /** Whether one number is the precision of all weights, so that it belongs to none. */
+  readonly #common: boolean;
 
   constructor(parameter: Tensor, { at = parameter, precision, step = 'implicit' }: AnchorOptions) {
     const state = stateFor('anchor', parameter);
@@ -56,6 +59,7 @@ export class Anchor {
     this.at = buffer(at);
     this.precision = buffer(given);
     this.step = step;
+    this.#common = typeof precision === 'number';
     this.remove = putInto(state.anchors, this as Anchor, state.changed);
   }
 
@@ -66,31 +70,24 @@ export class Anchor {
       Float32Array,
       Float32Array,
     ];
-    const steps = stepsOver(this.precision, this.parameter.shape);
+    const place = placesIn(this.precision, this.parameter.shape);
     let sum = 0;
     for (let i = 0; i < w.length; i++) {
       const away = w[i]! - at[i]!;
-      sum += precision[steps(i)]! * away * away;
+      sum += precision[place(i)]! * away * away;
     }
     return sum / 2;
   }
-}
 
-/** Where in a broadcast tensor the number stands that entry i of `shape` sees. */
-function stepsOver({ shape: own, size }: Tensor, shape: readonly number[]): (i: number) => number {
-  if (size === 1) return () => 0;
-  if (sameShape(own, shape)) return (i) => i;
-  return (i) => {
-    let [rest, place, step] = [i, 0, 1];
-    for (let back = 1; back <= own.length; back++) {
-      const length = shape[shape.length - back]!;
-      const ownLength = own[own.length - back]!;
-      if (ownLength !== 1) place += (rest % length) * step;
-      rest = Math.floor(rest / length);
-      step *= ownLength;
-    }
-    return place;
-  };
+  /**
+   * Weights were drawn anew: what held the old ones lets go. w* moves to the new values, and a precision that belongs to them
+   * alone becomes 0; one that other weights share (a number for all) stays, and draws the new ones to where they began.
+   */
+  restart(elements: Int32Array): void {
+    const values = numbersOf(this.parameter);
+    writeAt(this.at, elements, (element) => values[element]!);
+    if (!this.#common) writeAt(this.precision, ownersOf(this.precision, this.parameter, elements), () => 0);
+  }
 }
 
 /**

@@ -9,9 +9,10 @@ import { noGrad } from '../autograd/modes.ts';
 import { copy_ } from '../ops/inplace.ts';
 import { buffer, tensor } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
-import { checkTensor, numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { checkTensor, numbersOf, Tensor } from '../tensor/tensor.ts';
 import type { Anchor } from './anchor.ts';
 import type { Gate, GateKeeper } from './gate.ts';
+import { onReset, ownersOf, writeAt } from './reset.ts';
 
 /** A list that things are put into and taken out of again, once each. */
 export function putInto<Thing>(list: Thing[], thing: Thing, changed: () => void): () => void {
@@ -32,6 +33,8 @@ export class SideState {
   /** Gates and observers of what arrives at the parameter; null: none yet. */
   keeper: GateKeeper | null = null;
   readonly named: Map<string, Tensor> = new Map();
+  /** What each named tensor held when it was kept: one number if it was the same everywhere. */
+  readonly fresh: Map<string, number | ArrayLike<number>> = new Map();
   #counted = false;
 
   /** To be called when anchors or plasticities came or went. */
@@ -40,6 +43,21 @@ export class SideState {
     if (guides !== this.#counted) guided.count += guides ? 1 : -1;
     this.#counted = guides;
   };
+
+  /**
+   * Weights of the parameter were drawn anew: anchors let go of the old ones, gates open, and named tensors hold what they
+   * held when they were kept.
+   */
+  restart(parameter: Tensor, elements: Int32Array): void {
+    for (const one of this.anchors) one.restart(elements);
+    for (const { gate } of [...this.plasticities, ...(this.keeper?.gates ?? [])])
+      if (gate instanceof Tensor) writeAt(gate, ownersOf(gate, parameter, elements), () => 1);
+    for (const [name, value] of this.named) {
+      if (!sameShape(value.shape, parameter.shape)) continue;
+      const fresh = this.fresh.get(name) ?? 0;
+      writeAt(value, elements, typeof fresh === 'number' ? () => fresh : (element) => fresh[element]!);
+    }
+  }
 }
 
 /** How many parameters have anchors or plasticity: what lets optimizers skip the question. */
@@ -60,15 +78,18 @@ export function stateFor(who: string, parameter: Tensor): SideState {
     );
   let state = states.get(parameter);
   if (state === undefined) {
-    state = new SideState();
-    states.set(parameter, state);
+    const made = new SideState();
+    states.set(parameter, made);
+    onReset(parameter, (elements) => made.restart(parameter, elements));
+    state = made;
   }
   return state;
 }
 
 /**
  * Keeps a tensor by a parameter under a name: a confidence, an importance, an age. The tensor is copied to memory of its
- * own, and that copy is returned: write into it (`copy_`) to change what is kept. A name that is taken is an error.
+ * own, and that copy is returned: write into it (`copy_`) to change what is kept. A name that is taken is an error. Where
+ * weights are reset, a tensor of the parameter's shape goes back to the value given here.
  *
  * @returns the copy that is kept
  *
@@ -78,7 +99,7 @@ export function stateFor(who: string, parameter: Tensor): SideState {
  *     kept(w, 'confidence').toArray(); // [0.5, 0.5]
  */
 export function keep(parameter: Tensor, name: string, value: Tensor): Tensor {
-  const { named } = stateFor('keep', parameter);
+  const { named, fresh } = stateFor('keep', parameter);
   checkTensor('keep', value);
   if (named.has(name))
     throw new Error(
@@ -87,6 +108,8 @@ export function keep(parameter: Tensor, name: string, value: Tensor): Tensor {
     );
   const copy = buffer(value);
   named.set(name, copy);
+  const numbers = numbersOf(value);
+  fresh.set(name, numbers.every((x) => Object.is(x, numbers[0])) ? (numbers[0] ?? 0) : numbers);
   return copy;
 }
 
@@ -95,7 +118,9 @@ export const kept = (parameter: Tensor, name: string): Tensor | null => stateOf(
 
 /** Lets go of what a parameter keeps under a name. */
 export function forget(parameter: Tensor, name: string): void {
-  stateOf(parameter)?.named.delete(name);
+  const state = stateOf(parameter);
+  state?.named.delete(name);
+  state?.fresh.delete(name);
 }
 
 /** All tensors of the side state by name. Gates that are numbers or functions are not state: they are the program's. */
