@@ -31,7 +31,9 @@ export {
 export { Draw } from './autograd/samples.ts';
 
 // The backward pass: messages, rules, hooks
-export { Message, type MessageKind, slope, spring } from './autograd/message.ts';
+export { type Hard, Message, type MessageKind, type Springs, slope, spring } from './autograd/message.ts';
+export type { Seed } from './autograd/backward.ts';
+export type { ErrorAt } from './autograd/walk.ts';
 export {
   type BackwardOptions,
   backward,

@@ -5,11 +5,12 @@
  * - on a value, after merging: the sum of what its consumers sent, once a walk;
  * - on a parameter (any leaf), the same, before it is added to `.grad`.
  *
- * A hook that observes returns nothing; one that changes returns the message to put in the place, or null for none.
+ * A hook that observes returns nothing; one that changes returns the message to put in the place, or null for none. It never
+ * writes to the numbers of the message it was shown: others may look at them.
  */
 import { sameShape, showShape } from '../tensor/layout.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { Message } from './message.ts';
+import { kindOf, Tensor } from '../tensor/tensor.ts';
+import { Message, writesTo, wroteInPlace } from './message.ts';
 
 /** Gets a message; returns another one in its place, null to send nothing, or nothing to leave it as it is. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook that only looks has no return statement
@@ -35,6 +36,7 @@ const none = (): Hooks => ({ value: [], edges: new Map() });
  *     remove();
  */
 export function onValue(value: Tensor, hook: Hook): () => void {
+  checkHook('onValue', hook);
   if (value.node === null) throw new Error(noMessages('onValue', value));
   value.node.hooks ??= none();
   return added(value.node.hooks.value, hook);
@@ -52,18 +54,26 @@ export function onValue(value: Tensor, hook: Hook): () => void {
  *     y.sum().backward();
  */
 export function onEdge(output: Tensor, input: number, hook: Hook): () => void {
+  checkHook('onEdge', hook);
   const { node } = output;
   if (node === null) throw new Error(noMessages('onEdge', output));
   if (node.op === null)
     throw new Error('onEdge: this tensor is a leaf: it was computed by no op, and sends nothing. Use onValue.');
   if (!Number.isInteger(input) || input < 0 || input >= node.inputs.length)
     throw new Error(
-      `onEdge: ${node.op.name} has ${node.inputs.length} inputs; number ${input} is none of 0 to ${node.inputs.length - 1}.`,
+      node.inputs.length === 1
+        ? `onEdge: ${node.op.name} has one input, number 0; there is no number ${input}.`
+        : `onEdge: ${node.op.name} has ${node.inputs.length} inputs; number ${input} is none of 0 to ${node.inputs.length - 1}.`,
     );
   node.hooks ??= none();
   const { edges } = node.hooks;
   if (!edges.has(input)) edges.set(input, []);
   return added(edges.get(input)!, hook);
+}
+
+function checkHook(who: string, hook: Hook): void {
+  if (typeof hook !== 'function')
+    throw new Error(`${who}: a hook is a function of a message, not ${kindOf(hook)}. Pass (message) => ...`);
 }
 
 const noMessages = (op: string, { shape }: Tensor): string =>
@@ -85,12 +95,15 @@ export function throughHooks(hooks: readonly Hook[], message: Message, where: st
   let current = message;
   // A copy of the list: a hook may remove itself.
   for (const hook of hooks.slice()) {
+    const before = writesTo(current);
     const answer = hook(current);
+    if (writesTo(current) !== before) throw new Error(wroteInPlace(`${where}: a hook`));
     if (answer === undefined) continue;
     if (answer === null) return null;
     if (!(answer instanceof Message))
       throw new Error(
-        `${where}: a hook returns a message (made by slope, spring or scale), null to send nothing, or nothing; not ${typeof answer}.`,
+        `${where}: a hook returns a message (made by slope, spring or scale), null to send nothing, or nothing; not ` +
+          `${(answer as unknown) instanceof Tensor ? 'a tensor: slope(tensor) makes a message of it' : kindOf(answer)}.`,
       );
     if (!sameShape(answer.shape, message.shape))
       throw new Error(

@@ -13,7 +13,7 @@
  */
 import { constant, zeros } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
-import { checkTensor, numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { checkTensor, numbersOf, Tensor, kindOf as typeName } from '../tensor/tensor.ts';
 import { arithmetic } from './arithmetic.ts';
 import { mode, withRecording } from './modes.ts';
 
@@ -156,9 +156,10 @@ export function slope(g: Tensor): Message {
  */
 export function spring(displacement: Tensor, precision?: number | Tensor, from = 'a target'): Message {
   checkTensor('spring', displacement);
-  const given = precision ?? 1;
+  const given = precision === undefined ? 1 : precision;
   const p = typeof given === 'number' ? constant(given) : given;
-  checkTensor('spring', p);
+  if (!(p instanceof Tensor))
+    throw new Error(`${from}: a precision is a number or a tensor of at least 0, not ${typeName(p)}.`);
   if (!broadcastsTo(p.shape, displacement.shape))
     throw new Error(
       `${from}: a precision of shape ${showShape(p.shape)} does not broadcast to a value of shape ` +
@@ -169,7 +170,8 @@ export function spring(displacement: Tensor, precision?: number | Tensor, from =
   for (const x of values) {
     if (!(x >= 0))
       throw new Error(
-        `${from}: a precision is a number of at least 0 that says how firmly the target is meant, not ${x}.`,
+        `${from}: a precision is a number of at least 0 that says how firmly the target is meant, not ${x}.` +
+          (Number.isNaN(x) ? ' A rule makes NaN of values that are NaN: look at the inputs, and at the weights.' : ''),
       );
     if (x === 0) zero = true;
     if (x === Infinity) infinite = true;
@@ -224,6 +226,21 @@ function sumOf(x: Tensor): number {
   for (const number of numbersOf(x)) sum += number;
   return sum;
 }
+
+/**
+ * Counts in-place writes to what a message is made of. Several inboxes may look at the same numbers (an addition sends one
+ * tensor both ways), so who is shown a message may not write to it.
+ */
+export function writesTo({ slope, springs }: Quadratic): number {
+  let writes = slope === null ? 0 : slope.storage.root.version;
+  for (const { storage } of springs?.tensors ?? []) writes += storage.root.version;
+  return writes;
+}
+
+/** What to say when it happened. */
+export const wroteInPlace = (who: string): string =>
+  `${who} changed the message in place. Other values may be looking at the same numbers. Make another one instead, message.scale(k) or ` +
+  'slope(message.gradient().mul(k)), and return it.';
 
 /** The sum of springs on one value. */
 export function addSprings(a: Springs | null, b: Springs | null): Springs | null {
@@ -283,9 +300,9 @@ function stiffnessOf({ springs }: Quadratic, rho: number | Tensor): Tensor {
 
 /**
  * The displacement that the messages ask for of a value of stiffness rho >= 0, (r - g) / (rho + p). Where both are 0 and
- * g is not, no step is the right one: an error that asks for a step size.
+ * g is not, no step is the right one: an error that asks for a step size. `who` needs it, for errors.
  */
-export function asStep(message: Quadratic, rho: number | Tensor): Tensor | null {
+export function asStep(message: Quadratic, rho: number | Tensor, who = 'step'): Tensor | null {
   const { slope: g, springs } = message;
   if (g === null && springs === null) return null;
   const { sub, neg, add, div, eq, where } = arithmetic;
@@ -298,7 +315,7 @@ export function asStep(message: Quadratic, rho: number | Tensor): Tensor | null 
     const bound = hard === null ? force : where(hard.mask, constant(0), force);
     if (numbersOf(where(free, bound, constant(0))).some((x) => x !== 0))
       throw new Error(
-        'step: a gradient arrived at a value without stiffness (rho + p = 0), so no step is long enough. Give a step size: ' +
+        `${who}: a gradient arrived at a value without stiffness (rho + p = 0), so no step is long enough. Give a step size: ` +
           'backward(..., { stiffness: 1 / stepSize }), or the stiffness option of the rule that needs a target here.',
       );
     step = div(bound, add(stiffness, free));

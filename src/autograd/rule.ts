@@ -7,7 +7,7 @@
  * when the values that the node reads have settled (all their consumers have spoken), and sends to what a layer learns.
  * A rule that answers for many nodes at once (predictive coding) is a block rule: block.ts.
  */
-import type { Tensor } from '../tensor/tensor.ts';
+import { kindOf, type Tensor } from '../tensor/tensor.ts';
 import type { Block } from './block.ts';
 import { type AnyOp, registeredOps, versionsRead } from './define.ts';
 import { type Message, slope } from './message.ts';
@@ -64,13 +64,9 @@ export function ruleOf(scope: RuleScope, op: string): Rule | null {
  *   own gradient rule back
  */
 export function withRules<Result>(rules: Rules, body: () => Result): Result {
-  for (const [op, rule] of Object.entries(rules)) {
-    if (op !== '*' && !registeredOps().has(op))
-      throw new Error(
-        `withRules: there is no op named ${op}. Names are those of docs/ops.md, such as linear, relu, conv2d.`,
-      );
-    checkRule('withRules', rule);
-  }
+  checkRules('withRules', rules);
+  if (typeof body !== 'function')
+    throw new Error(`withRules: the second argument is a function that computes something, not ${kindOf(body)}.`);
   const before = mode.rules;
   // '*' speaks of all ops, so it also outdoes what an outer scope says of one.
   const outer = '*' in rules ? [] : (before ?? []);
@@ -120,9 +116,13 @@ const attachments = new WeakMap<
  *     const remove = attachRules(trunk, feedbackAlignment());
  */
 export function attachRules(module: Computes, rules: Rules): () => void {
-  // Checks the names now, not at the first forward pass.
-  withRules(rules, () => undefined);
+  // Now, not at the first forward pass.
+  checkRules('attachRules', rules);
   const before = module.forward;
+  if (typeof before !== 'function')
+    throw new Error(
+      'attachRules: rules are attached to what has a method forward, a Module; for one value use setRule.',
+    );
   const owned = Object.hasOwn(module, 'forward');
   const { base, scopes } = attachments.get(before) ?? { base: before, scopes: [] };
   const all = [...scopes, rules];
@@ -144,12 +144,36 @@ export function attachRules(module: Computes, rules: Rules): () => void {
   };
 }
 
+function checkRules(who: string, rules: Rules): void {
+  if (typeof rules !== 'object' || rules === null || typeof rules.propagate === 'function')
+    throw new Error(`${who}: rules are a record by the name of the op, { linear: rule }, not ${aRule(rules)}.`);
+  for (const [op, rule] of Object.entries(rules)) {
+    if (op !== '*' && !registeredOps().has(op)) throw new Error(noSuchOp(who, op));
+    checkRule(who, rule);
+  }
+}
+
+const aRule = (given: unknown): string => (typeof given === 'object' && given !== null ? 'a rule' : kindOf(given));
+
+function noSuchOp(who: string, op: string): string {
+  if (op === 'rules')
+    return `${who}: there is no op named rules. What was given holds its rules in that field: pass it, given.rules.`;
+  return (
+    `${who}: there is no op named ${op}. Names are those of docs/ops.md, such as linear, relu, conv2d; for what customGradient made, ` +
+    'setRule.'
+  );
+}
+
 function checkRule(who: string, rule: Rule | null): void {
   if (rule === null) return;
-  const fits = typeof rule === 'object' && ('settle' in rule || ('propagate' in rule && 'accepts' in rule));
+  const fits =
+    typeof rule === 'object' &&
+    ('settle' in rule ||
+      (typeof rule.propagate === 'function' && ['gradient', 'target', 'any'].includes(rule.accepts)));
   if (!fits || typeof rule.name !== 'string' || typeof rule.surrogate !== 'boolean')
     throw new Error(
-      `${who}: a rule is an object with name, surrogate, accepts and propagate (or settle, for a block); null is the gradient rule.`,
+      `${who}: a rule is an object with name, surrogate (true or false), accepts ('gradient', 'target' or 'any') and propagate, or settle ` +
+        'for a block; null is the gradient rule.',
     );
 }
 

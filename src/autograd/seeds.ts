@@ -1,7 +1,8 @@
 /**
  * Where a backward walk starts: at losses, at values that have a target, at several of them at once.
  */
-import type { Tensor } from '../tensor/tensor.ts';
+import { showShape } from '../tensor/layout.ts';
+import { checkTensor, kindOf, Tensor } from '../tensor/tensor.ts';
 import { arithmetic } from './arithmetic.ts';
 import { endWalk, Seed, walk } from './backward.ts';
 import { Message, spring } from './message.ts';
@@ -19,12 +20,34 @@ export interface TargetOptions {
 /**
  * Says where a value should be: a seed for `backward`. It pulls like the loss 1/2 sum precision (value - wanted)^2.
  *
+ * @param value what was computed, or a leaf
+ * @param wanted where it should be, of the value's shape or what broadcasts to it; a constant: no message goes to it
+ *
  *     const w = tensor([1, 2]).requiresGrad_();
  *     backward(target(mul(w, 3), tensor([5, 9]), { precision: 0.5 }));
  *     w.grad!.toArray(); // [-3, -4.5]
  */
-export function target(value: Tensor, wanted: Tensor, { precision }: TargetOptions = {}): Seed {
-  return new Seed(value, () => spring(arithmetic.sub(wanted, value), precision, 'target'));
+export function target(value: Tensor, wanted: Tensor, options: TargetOptions = {}): Seed {
+  checkTensor('target', value);
+  if (typeof wanted !== 'number') checkTensor('target', wanted);
+  if (typeof options !== 'object' || options === null || options instanceof Tensor)
+    throw new Error(
+      `target: options are an object, target(value, wanted, { precision: 0.5 }), not ${options instanceof Tensor ? 'a tensor' : kindOf(options)}.`,
+    );
+  return new Seed(value, () => {
+    if (wanted instanceof Tensor) checkFits(value, wanted);
+    return spring(arithmetic.sub(wanted, value), options.precision, 'target');
+  });
+}
+
+/** A wanted value that made the difference larger than the value, or fits it nowhere, is told of as it was given. */
+function checkFits({ shape }: Tensor, wanted: Tensor): void {
+  const shift = shape.length - wanted.ndim;
+  if (shift < 0 || wanted.shape.some((size, axis) => size !== 1 && size !== shape[axis + shift]))
+    throw new Error(
+      `backward: a target of shape ${showShape(wanted.shape)} does not fit an output of shape ${showShape(shape)}. Give the output's ` +
+        'shape, or what broadcasts to it.',
+    );
 }
 
 /** A message to start with at a value: a seed for `backward`. */

@@ -5,14 +5,24 @@ import { settle } from '../storage/context.ts';
 import { address, allocateShape, contiguous, wroteTo } from '../tensor/access.ts';
 import { constant, full } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
-import { numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { checkTensor, kindOf, numbersOf, Tensor } from '../tensor/tensor.ts';
 import { checkFinite } from './anomaly.ts';
 import { arithmetic } from './arithmetic.ts';
 import { type AnyOp, versionsRead } from './define.ts';
 import { adjoint, feasible } from './feasible.ts';
 import { throughHooks } from './hooks.ts';
 import { receive, receiveGradient, slopeToAddTo } from './inbox.ts';
-import { asGradient, asStep, energyOfPart, type Hard, Message, Springs, slope } from './message.ts';
+import {
+  asGradient,
+  asStep,
+  energyOfPart,
+  type Hard,
+  Message,
+  Springs,
+  slope,
+  writesTo,
+  wroteInPlace,
+} from './message.ts';
 import { mode, withRecording } from './modes.ts';
 import type { Node } from './node.ts';
 import { dataInputs, type NodeRule, type Rule, type Sent } from './rule.ts';
@@ -132,7 +142,11 @@ export class Visit {
 
   /** A value that was broadcast to all rules under this name: backward(loss, { broadcast: { error: errorAt(logits) } }). */
   broadcast(name: string): Tensor {
-    return given(() => this.#walk.broadcast(name, describe(this.node)));
+    return given(() => {
+      const value = this.#walk.broadcast(name, describe(this.node));
+      checkTensor(`the broadcast '${name}'`, value);
+      return value;
+    });
   }
 }
 
@@ -266,24 +280,27 @@ export function learn(node: Node, message: Message, walk: Walk): void {
 function send(node: Node, rule: NodeRule, message: Message, walk: Walk, learning: boolean): void {
   const visit = new Visit(node, accepted(node, rule, message, walk), walk, learning);
   walk.observer?.begins([node], [visit.message]);
+  const before = writesTo(visit.message);
   let sent: Sent;
   try {
     sent = learning ? rule.learn!(visit) : rule.propagate(visit);
   } finally {
     walk.observer?.ends();
   }
+  if (writesTo(visit.message) !== before) throw new Error(wroteInPlace(`${rule.name}: at ${describe(node)} the rule`));
   const { inputs } = node;
   if (!Array.isArray(sent) || sent.length !== inputs.length)
     throw new Error(
-      `${rule.name}: at ${describe(node)} the rule returned ${Array.isArray(sent) ? `${sent.length} messages` : typeof sent}; the op ` +
-        `has ${inputs.length} inputs (${node.op!.inputs.join(', ')}): a message or null for each, in their order.`,
+      `${rule.name}: at ${describe(node)} the rule returned ${Array.isArray(sent) ? `${sent.length} messages` : `${whatIs(sent)}, not a list`}; the op ` +
+        `has ${counted(inputs.length, 'input')} (${node.op!.inputs.join(', ')}): a message or null for each, in their order.`,
     );
   const data = rule.learn === undefined ? inputs.length : dataInputs(node.op!, inputs.length);
   for (const [i, one] of (sent as Sent).entries()) {
     if (one === null) continue;
     if (!(one instanceof Message))
       throw new Error(
-        `${rule.name}: at ${describe(node)} the rule sent ${typeof one} to input ${i}; messages are made by slope and spring.`,
+        `${rule.name}: at ${describe(node)} the rule sent ${whatIs(one)} to input ${i}; messages are made by slope and spring, and null ` +
+          'is nothing.',
       );
     if (learning === i < data)
       throw new Error(
@@ -292,6 +309,13 @@ function send(node: Node, rule: NodeRule, message: Message, walk: Walk, learning
       );
     deliver(node, i, one, walk);
   }
+}
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+
+/** What a rule gave instead of messages, for errors. */
+function whatIs(given: unknown): string {
+  return given instanceof Message ? 'a message' : given instanceof Tensor ? 'a tensor' : kindOf(given);
 }
 
 /** The message in the form that the rule accepts. */
@@ -303,7 +327,7 @@ function accepted(node: Node, rule: NodeRule, message: Message, walk: Walk): Mes
   const { slope: g, springs } = message;
   if (g === null && stiffness === 0) return message;
   // p' = rho + p and p' d' = r - g: nothing is lost. asStep says so where no step is the right one.
-  asStep(message, stiffness);
+  asStep(message, stiffness, `${rule.name} at ${describe(node)}`);
   const pull = g === null ? springs!.pull : springs === null ? arithmetic.neg(g) : arithmetic.sub(springs.pull, g);
   const { hard = null, stated = true, energy = 0 } = springs ?? {};
   return new Message(null, new Springs(message.precision(stiffness), pull, hard, stated, energy));

@@ -7,13 +7,19 @@
  * along has no arrow head. Nodes whose rule is a surrogate have a dashed (in Graphviz a double) border.
  */
 import { showShape } from '../tensor/layout.ts';
-import { type AuditedEdge, type AuditedNode, notesOn, type Report, titleOf } from './report.ts';
+import { type AuditedEdge, type AuditedNode, notesOn, Report, titleOf } from './report.ts';
 
 /** What every drawing writes into a node. */
 function linesOf(node: AuditedNode): string[] {
   const rule = node.rule === null ? [] : [`${node.rule} rule, accepts ${node.accepts}`];
   const received = node.received === null ? 'received nothing' : `received ${node.received}`;
   return [`#${node.id} ${titleOf(node)} ${showShape(node.shape)}`, ...rule, received, ...notesOn(node)];
+}
+
+/** A graph is drawn from what a walk through it showed. */
+function checkReport(who: string, report: Report): void {
+  if (!(report instanceof Report))
+    throw new Error(`${who}: draws the report of an audit, not a tensor: ${who}(audit(loss)).`);
 }
 
 const isHard = ({ kind }: AuditedEdge): boolean => kind?.startsWith('hard') ?? false;
@@ -23,7 +29,9 @@ const isHard = ({ kind }: AuditedEdge): boolean => kind?.startsWith('hard') ?? f
  *
  *     console.log(mermaid(audit(loss, { names: model.namedParameters() })));
  */
-export function mermaid({ nodes, edges }: Report): string {
+export function mermaid(report: Report): string {
+  checkReport('mermaid', report);
+  const { nodes, edges } = report;
   const boxes = nodes.map((node) => {
     const text = linesOf(node).map(quotedForMermaid).join('<br/>');
     return `  n${node.id}${node.op === null ? `(["${text}"])` : `["${text}"]`}`;
@@ -58,7 +66,9 @@ const quotedForMermaid = (text: string): string =>
  *
  *     console.log(dot(audit(loss, { names: model.namedParameters() })));
  */
-export function dot({ nodes, edges }: Report): string {
+export function dot(report: Report): string {
+  checkReport('dot', report);
+  const { nodes, edges } = report;
   const boxes = nodes.map((node) => {
     const shape = node.op === null ? 'ellipse' : 'box';
     const border = node.surrogate ? ', peripheries=2' : '';
@@ -81,7 +91,9 @@ const quotedForDot = (text: string): string => text.replace(/["\\]/g, '\\$&');
  *
  *     console.log(tree(audit(loss)));
  */
-export function tree({ nodes, edges }: Report): string {
+export function tree(report: Report): string {
+  checkReport('tree', report);
+  const { nodes, edges } = report;
   const read = new Set(edges.map(({ producer }) => producer));
   const below = new Map<number, AuditedEdge[]>(nodes.map(({ id }) => [id, []]));
   for (const edge of edges) below.get(edge.consumer)!.push(edge);

@@ -86,6 +86,10 @@ export function compareUpdates(
 function namedLeaves(
   parameters: readonly Tensor[] | Iterable<readonly [name: string, parameter: Tensor]>,
 ): { readonly name: string; readonly leaf: Node }[] {
+  if (typeof parameters?.[Symbol.iterator as keyof typeof parameters] !== 'function')
+    throw new Error(
+      'compareUpdates: parameters are a list of leaves, or of names and leaves: model.parameters(), model.namedParameters().',
+    );
   return Array.from(parameters as Iterable<Tensor | readonly [string, Tensor]>, (given, i) => {
     const [name, parameter] = given instanceof Tensor ? [`parameter ${i}`, given] : given;
     const node = parameter.node as Node | null;

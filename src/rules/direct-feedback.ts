@@ -12,7 +12,7 @@ import type { Visit } from '../autograd/visit.ts';
 import { kaimingUniform } from '../nn/init.ts';
 import { matmul } from '../ops/matmul.ts';
 import { reshape } from '../ops/shape.ts';
-import { buffer } from '../tensor/create.ts';
+import { buffer, zeros } from '../tensor/create.ts';
 import { showShape } from '../tensor/layout.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type FeedbackOptions, type FeedbackRules, feedbackDraw, KeptByWeight, weightOf } from './feedback-weights.ts';
@@ -50,6 +50,8 @@ function directRules(
     const { shape, size } = visit.inputs[0]!.value;
     const signal = visit.broadcast(broadcast);
     const samples = signal.shape[0];
+    // An empty batch: there is nothing to project, and no sample to see the sizes by.
+    if (samples === 0 && shape[0] === 0) return zeros(shape);
     if (signal.ndim === 0 || samples === 0 || shape[0]! % samples! !== 0)
       throw new Error(
         `${who}: the broadcast '${broadcast}' has shape ${showShape(signal.shape)}, and the layer (${visit.op}) reads ${showShape(shape)}. The ` +

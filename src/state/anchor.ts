@@ -102,4 +102,8 @@ export class Anchor {
  *     w.toArray().map((x) => Number(x.toFixed(3))); // [0, 2]
  *     held.remove();
  */
-export const anchor = (parameter: Tensor, options: AnchorOptions): Anchor => new Anchor(parameter, options);
+export function anchor(parameter: Tensor, options: AnchorOptions): Anchor {
+  if (options?.precision === undefined)
+    throw new Error('anchor: say how firmly it holds, anchor(w, { precision: lambda }) or lambda times an importance.');
+  return new Anchor(parameter, options);
+}

@@ -186,3 +186,9 @@ describe('drawings', () => {
     expect(tree(audit([sum(x), sum(relu(x))])).match(/^#\d/gm)).toEqual(['#3', '#1']);
   });
 });
+
+it('what is no report is told what draws', () => {
+  const x = tensor([1]).requiresGrad_();
+  for (const draw of [mermaid, dot, tree])
+    expect(() => draw(x.mul(2) as never)).toThrow(/draws the report of an audit/);
+});

@@ -172,3 +172,9 @@ describe('an anchor', () => {
     expect(read(w)).toEqual([1, 1]);
   });
 });
+
+it('an anchor without a precision is told what to say', () => {
+  const w = parameter(ones([2]));
+  expect(() => anchor(w, {} as never)).toThrow(/say how firmly/);
+  expect(() => anchor(w, undefined as never)).toThrow(/say how firmly/);
+});
