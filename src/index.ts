@@ -122,6 +122,13 @@ export { CReLU, crelu, l2Init, shrinkAndPerturb, type ShrinkAndPerturbOptions } 
 export { UPGD, type UPGDOptions } from './continual/upgd.ts';
 export { PublishedAdam, type PublishedAdamOptions } from './continual/published-adam.ts';
 
+export { deadUnits, dormantUnits, effectiveRank, OnlineMean, rankHolding, stableRank } from './continual/metrics.ts';
+export { weightMagnitude } from './continual/metrics.ts';
+export { singularValues } from './ops/singular.ts';
+export { labelPermutedStream, permutedStream, rotatedStream, slowlyChangingRegression } from './data/streams.ts';
+export type { ClassificationStream, RegressionStream, RotatedStreamOptions, StreamData } from './data/streams.ts';
+export type { SlowlyChangingRegressionOptions, TaskStreamOptions } from './data/streams.ts';
+
 // Looking at a backward pass
 export { type AuditOptions, audit } from './inspect/audit.ts';
 export { dot, mermaid, tree } from './inspect/draw.ts';

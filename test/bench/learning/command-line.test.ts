@@ -131,8 +131,8 @@ describe('runCommand', () => {
 
   it('refuses a command that there is not, in one sentence that names those that there are', async () => {
     const { output, text } = screen(null);
-    const refusal = runCommand(['plasticity', '--seed', '1'], output);
-    await expect(refusal).rejects.toThrow(/^Unknown command 'plasticity', expected one of rules.*; see --help\.$/);
+    const refusal = runCommand(['alchemy', '--seed', '1'], output);
+    await expect(refusal).rejects.toThrow(/^Unknown command 'alchemy', expected one of rules.*; see --help\.$/);
     await expect(refusal).rejects.toThrow(UserError);
     expect(text()).toBe('');
   });

@@ -1,0 +1,72 @@
+/**
+ * What an algorithm is to the experiment: how to make a learner of a network.
+ *
+ * A learner gets one batch at a time, and must not keep it: its numbers are written over. Everything random in it comes from the
+ * generator it was made with, so that a seed gives the same bits.
+ */
+
+import type { Generator, Sequential, Tensor } from '../../../src/index.ts';
+import type { Settings } from '../jobs/job.ts';
+
+export const PROBLEM_NAMES = ['regression', 'permuted'] as const;
+export type ProblemName = (typeof PROBLEM_NAMES)[number];
+
+/** Targets of a batch: numbers [n, 1], or classes. */
+export type Targets = Tensor | Int32Array;
+
+/** The network to learn with, and what is to become small. */
+export interface Network {
+  /** Linear and ReLU layers in turn. */
+  readonly model: Sequential;
+  readonly lossOf: (output: Tensor, targets: Targets) => Tensor;
+}
+
+export interface Learner {
+  /** Learns from a batch. Returns the loss before it learned. */
+  learn(x: Tensor, targets: Targets): number;
+  /** The network's output in the last `learn`, before it learned; good until the next one. */
+  readonly output: Tensor;
+}
+
+/** `Own` is the settings of this algorithm, by name: what the report shows, and what a job's id depends on. */
+export interface Algorithm<Own extends Settings = Settings> {
+  /** One word, for --algorithms and tables. */
+  readonly name: string;
+  /** One sentence: what it does. */
+  readonly about: string;
+  readonly settings: Readonly<Record<ProblemName, Own>>;
+  make(network: Network, generator: Generator, settings: Own): Learner;
+}
+
+/** An algorithm among others: its settings were checked where it was defined. */
+export const defineAlgorithm = <Own extends Settings>(algorithm: Algorithm<Own>): Algorithm =>
+  algorithm as unknown as Algorithm;
+
+interface Stepper {
+  zeroGrad(): void;
+  step(): void;
+}
+
+/** Forward, loss, backward, step, and what comes after each step. */
+export function gradientLearner(
+  { model, lossOf }: Network,
+  optimizer: Stepper,
+  afterStep: ((output: Tensor) => void) | null = null,
+): Learner {
+  let output: Tensor | null = null;
+  return {
+    learn(x, targets) {
+      output = model.forward(x);
+      const loss = lossOf(output, targets);
+      optimizer.zeroGrad();
+      loss.backward();
+      optimizer.step();
+      if (afterStep !== null) afterStep(output);
+      return loss.item();
+    },
+    get output() {
+      if (output === null) throw new Error('This learner has not learned anything yet.');
+      return output;
+    },
+  };
+}

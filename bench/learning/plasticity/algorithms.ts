@@ -1,0 +1,16 @@
+/** All algorithms of the experiment, in the order of tables. One lives in a file of its own in algorithms/ and is joined in here. */
+
+import type { Algorithm } from './algorithm.ts';
+import { adam } from './algorithms/adam.ts';
+import { backprop } from './algorithms/backprop.ts';
+import { continualBackprop } from './algorithms/continual-backprop.ts';
+import { l2 } from './algorithms/l2.ts';
+import { shrinkPerturb } from './algorithms/shrink-perturb.ts';
+
+export const ALGORITHMS: readonly Algorithm[] = [backprop, continualBackprop, l2, shrinkPerturb, adam];
+
+export function algorithmOf(name: string): Algorithm {
+  const found = ALGORITHMS.find((algorithm) => algorithm.name === name);
+  if (found === undefined) throw new Error(`There is no algorithm '${name}'.`);
+  return found;
+}

@@ -1,0 +1,178 @@
+/**
+ * `npm start -- plasticity`: streams that go on changing, and whether a network goes on learning. Every algorithm with every seed
+ * is a job.
+ */
+
+import { resolve } from 'node:path';
+import { aboutRun } from '../about.ts';
+import {
+  defineCommand,
+  namesOption,
+  type Option,
+  textOption,
+  type ValuesOf,
+  wholeNumberOption,
+} from '../command-line.ts';
+import { type Job, makeJob, type Settings } from '../jobs/job.ts';
+import { JOBS_OPTIONS, runAsTold } from '../jobs/options.ts';
+import { checkWritable, writeJson, writeText } from '../result-file.ts';
+import { UserError } from '../user-error.ts';
+import { PROBLEM_NAMES, type ProblemName } from './algorithm.ts';
+import { ALGORITHMS, algorithmOf } from './algorithms.ts';
+import type { Run, RunSettings } from './run.ts';
+import { plasticityTable } from './summary.ts';
+
+/** Steps unless --steps says otherwise, and of a bin. Both are whole tasks: 10,000 steps of regression, the embedded digits once. */
+const LENGTHS: Readonly<Record<ProblemName, { steps: number; binSize: number }>> = {
+  regression: { steps: 1_000_000, binSize: 20_000 },
+  permuted: { steps: 400_000, binSize: 20_000 },
+};
+const QUICK = { algorithms: ['backprop', 'continual-backprop'], seeds: 3, steps: 1_000_000 } as const;
+const MODULE = new URL('./run.ts', import.meta.url).href;
+
+function choiceOption<Name extends string>(about: string, names: readonly [Name, ...Name[]]): Option<Name> {
+  return {
+    placeholder: names.join('|'),
+    about: `${about} (default: ${names[0]})`,
+    initial: names[0],
+    read(option, text) {
+      const found = names.find((name) => name === text);
+      if (found === undefined)
+        throw new UserError(`${option} must be one of ${names.join(', ')}, but it is '${text}'.`);
+      return found;
+    },
+  };
+}
+
+export const PLASTICITY_OPTIONS = {
+  problem: choiceOption(
+    'regression: slowly changing regression; permuted: images with their pixels permuted',
+    PROBLEM_NAMES,
+  ),
+  algorithms: namesOption(
+    'NAMES',
+    'only these algorithms, separated by commas (default: all, see below)',
+    ALGORITHMS.map(({ name }) => name),
+  ),
+  steps: wholeNumberOption(
+    'N',
+    'steps of a run, one example each, a multiple of 20,000 (default: 1,000,000; permuted: 400,000)',
+    {
+      ...{ least: 1, most: Number.MAX_SAFE_INTEGER, initial: null },
+    },
+  ),
+  seeds: wholeNumberOption('N', 'runs of each algorithm, with the seeds 1 to N (default: 3)', {
+    ...{ least: 1, most: 100_000, initial: 3 },
+  }),
+  change: choiceOption('regression: what changes every 10,000 steps, one slow bit or all of them', ['one', 'all']),
+  data: textOption('DIR', 'permuted: the IDX files in this folder (MNIST) instead of the embedded digits'),
+  quick: {
+    placeholder: '',
+    about: `regression, ${QUICK.algorithms.join(' and ')}, ${QUICK.seeds} seeds, ${QUICK.steps.toLocaleString('en-US')} steps each`,
+    initial: false,
+    read: (option: string, text: string) => {
+      if (text !== 'yes') throw new UserError(`${option} takes no value.`);
+      return true;
+    },
+  } satisfies Option<boolean>,
+  ...JOBS_OPTIONS,
+  json: textOption('FILE', 'write all runs to this file'),
+  html: textOption('FILE', 'write a report with plots to this file, one page that needs nothing else'),
+};
+
+export type PlasticityOptions = ValuesOf<typeof PLASTICITY_OPTIONS>;
+
+const command = defineCommand({
+  name: 'plasticity',
+  about: 'measures whether networks go on learning while their task changes',
+  description: `Learns from streams that go on changing, one example a step, and reports how well every stretch of the stream was predicted before
+it was learned from. Each algorithm with each seed is a job of its own; see docs/jobs.md for many of them on many machines.`,
+  epilogue: `The algorithms:
+
+${ALGORITHMS.map(({ name, about }) => `  ${name}: ${about}\n`).join('')}`,
+  options: PLASTICITY_OPTIONS,
+  run: runPlasticity,
+});
+
+export const plasticityCommand: typeof command = {
+  ...command,
+  // Options have values everywhere else.
+  start: (args, output) => command.start(withQuick(args), output),
+};
+
+export const withQuick = (args: readonly string[]): string[] =>
+  args.map((word) => (word === '--quick' ? '--quick=yes' : word));
+
+export async function runPlasticity(given: PlasticityOptions, output: NodeJS.WriteStream): Promise<void> {
+  const options = given.quick ? quickened(given) : given;
+  const json = checkWritable('--json', options.json);
+  const html = checkWritable('--html', options.html);
+  if (json !== null && json.path === html?.path)
+    throw new UserError(`--html ${options.html}: --json names the same file.`);
+  const jobs = jobsOf(options);
+  const about = aboutRun(dataName(options), commandOf(given));
+  const runs = (await runAsTold(jobs, MODULE, options, output)).map(({ result }) => result as unknown as Run);
+  output.write(`\n${plasticityTable(runs)}`);
+  if (json !== null) writeJson(json, { runs, about });
+  if (html !== null && runs.length === 0) output.write(`No report is written to ${options.html}.\n`);
+  else if (html !== null) {
+    // Only now: the plotting library takes longer to load than the rest of the program.
+    const { report } = await import('./report.ts');
+    const settings = (name: string) => algorithmOf(name).settings[options.problem];
+    writeText(
+      html,
+      report({
+        runs,
+        about,
+        algorithms: options.algorithms.map((name) => ({ ...algorithmOf(name), settings: settings(name) })),
+      }),
+    );
+  }
+}
+
+/** What --quick stands for. Options that it would overrule are an error, not ignored. */
+function quickened(options: PlasticityOptions): PlasticityOptions {
+  const { problem, algorithms, steps, seeds } = PLASTICITY_OPTIONS;
+  for (const [name, { initial }] of Object.entries({ problem, algorithms, steps, seeds }))
+    if (options[name as 'problem' | 'steps'] !== initial)
+      throw new UserError(`--quick says what --${name} is; give one of them.`);
+  return { ...options, ...QUICK };
+}
+
+/** A job for each algorithm and seed. */
+export function jobsOf({ problem, algorithms, steps: wished, seeds, change, data }: PlasticityOptions): Job[] {
+  const { steps: usual, binSize } = LENGTHS[problem];
+  const steps = wished ?? usual;
+  if (steps % binSize !== 0)
+    throw new UserError(`--steps must be a multiple of ${binSize}, the steps of a bin, but it is ${steps}.`);
+  if (problem === 'regression' && data !== null)
+    throw new UserError('--data: slowly changing regression makes its own data. It is for --problem permuted.');
+  if (problem === 'permuted' && change !== 'one')
+    throw new UserError('--change: permuted images change all at once. It is for --problem regression.');
+  return algorithms.flatMap((algorithm) =>
+    Array.from({ length: seeds }, (_, i) => {
+      const settings: RunSettings = {
+        ...{ problem, algorithm, settings: algorithmOf(algorithm).settings[problem], seed: i + 1, steps, binSize },
+        ...{ change, data: data === null ? null : resolve(data) },
+      };
+      return makeJob([problem, algorithm, `seed${i + 1}`], settings as unknown as Settings);
+    }),
+  );
+}
+
+const dataName = ({ problem, data }: PlasticityOptions): string =>
+  problem === 'regression' ? 'slowly changing regression' : (data ?? 'embedded digits');
+
+/** The words after `npm start --` that ask for these options. */
+function commandOf(options: PlasticityOptions): string[] {
+  const given = Object.entries(options).flatMap(([name, value]) => {
+    if (value === null || value === false) return [];
+    if (value === true) return [`--${name}`];
+    // What --quick says must not be said twice.
+    if (options.quick && value === PLASTICITY_OPTIONS[name as keyof PlasticityOptions].initial) return [];
+    return [`--${name}`, name === 'jobs' ? partText(options.jobs) : String(value)];
+  });
+  return ['plasticity', ...given];
+}
+
+const partText = (part: PlasticityOptions['jobs']): string => (part === null ? '' : `${part.index}/${part.count}`);

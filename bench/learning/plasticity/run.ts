@@ -1,0 +1,119 @@
+/**
+ * One run: an algorithm on a problem with a seed, from the first step to the last, as a job. Algorithms with the same seed see the
+ * same stream and start from the same weights.
+ */
+
+import { deadUnits, effectiveRank, OnlineMean } from '../../../src/continual/metrics.ts';
+import { Generator, noGrad, ReLU, type Sequential, type Tensor } from '../../../src/index.ts';
+import type { Plain, Settings } from '../jobs/job.ts';
+import { PROBLEM_NAMES, type ProblemName } from './algorithm.ts';
+import { algorithmOf } from './algorithms.ts';
+import { CHUNK, openProblem, type ProblemSettings } from './problem.ts';
+
+/** What a job of this experiment is told. */
+export type RunSettings = {
+  readonly problem: ProblemName;
+  readonly algorithm: string;
+  /** Of the algorithm. */
+  readonly settings: Settings;
+  readonly seed: number;
+  /** A multiple of binSize, which is one of CHUNK. */
+  readonly steps: number;
+  readonly binSize: number;
+} & ProblemSettings;
+
+/** What came of a run: a row of the JSON file. Where numbers are null, they were not finite. */
+export interface Run {
+  readonly problem: ProblemName;
+  readonly algorithm: string;
+  readonly settings: Settings;
+  readonly seed: number;
+  /** What `bins` are means of. */
+  readonly metric: 'mean squared error' | 'online accuracy';
+  readonly steps: number;
+  readonly binSize: number;
+  /** The metric over each binSize steps, every one scored before it was learned from. */
+  readonly bins: readonly (number | null)[];
+  /** Share of the hidden units that are dead at the end of each bin: 0 for all of the last CHUNK examples. */
+  readonly dead: readonly number[];
+  /** Effective rank of the last hidden layer over these examples. */
+  readonly rank: readonly (number | null)[];
+  /** Time of the steps and their measures, without reading data. */
+  readonly seconds: number;
+}
+
+/** Milliseconds between two words on how far it is. */
+const REPORT_EVERY = 200;
+
+export async function runJob(settings: Settings, report: (done: number) => Promise<void>): Promise<Plain> {
+  const run = await runOne(settings as unknown as RunSettings, report);
+  return run as unknown as Plain;
+}
+
+export async function runOne(
+  told: RunSettings,
+  report: (done: number) => Promise<void> = async () => {},
+): Promise<Run> {
+  const { problem: name, algorithm, settings, seed, steps, binSize } = told;
+  if (!PROBLEM_NAMES.includes(name) || binSize % CHUNK !== 0 || steps % binSize !== 0)
+    throw new Error(`A run of ${steps} steps of ${name} in bins of ${binSize}: this is no run.`);
+  const problem = await openProblem(name, seed, told);
+  const generator = new Generator(seed);
+  const network = problem.network(generator.fork());
+  const learner = algorithmOf(algorithm).make(network, generator.fork(), settings);
+  const { x, targets, fill, inputs } = problem.chunk();
+  const means = new OnlineMean(binSize);
+  const [dead, rank]: [number[], (number | null)[]] = [[], []];
+  const start = performance.now();
+  let reported = start;
+  for (let step = 0; step < steps; step += CHUNK) {
+    fill(step);
+    for (let i = 0; i < CHUNK; i++) {
+      const loss = learner.learn(x[i]!, targets[i]!);
+      means.add(problem.score(loss, learner.output, targets[i]!));
+    }
+    if ((step + CHUNK) % binSize === 0) {
+      const condition = conditionOf(network.model, inputs);
+      dead.push(condition.dead);
+      rank.push(condition.rank);
+    }
+    if (performance.now() - reported > REPORT_EVERY) {
+      reported = performance.now();
+      await report((step + CHUNK) / steps);
+    }
+  }
+  const seconds = Math.round(performance.now() - start) / 1000;
+  const bins = means.means.map(finite);
+  return {
+    problem: name,
+    algorithm,
+    settings,
+    seed,
+    metric: problem.metric,
+    steps,
+    binSize,
+    bins,
+    dead,
+    rank,
+    seconds,
+  };
+}
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
+
+/** How the hidden units stand on these inputs. */
+function conditionOf(model: Sequential, inputs: Tensor): { dead: number; rank: number | null } {
+  return noGrad(() => {
+    const hidden: Tensor[] = [];
+    let h = inputs;
+    for (const layer of model) {
+      h = layer.forward(h);
+      if (layer instanceof ReLU) hidden.push(h);
+    }
+    const units = hidden.reduce((sum, { shape }) => sum + shape[1]!, 0);
+    const dead = hidden.reduce((sum, layer) => sum + deadUnits(layer).length, 0);
+    const last = hidden.at(-1)!;
+    const allFinite = last.toFloat32Array().every(Number.isFinite);
+    return { dead: dead / units, rank: allFinite ? effectiveRank(last) : null };
+  });
+}
