@@ -37,7 +37,7 @@ export function report(contents: ReportContents): string {
 <body>
 <main>
 <h1>Learning rules compared</h1>
-<p>${html`${data.name}: ${grouped(train.count)} training and ${grouped(test.count)} held-out images of ${train.height} x ${train.width} pixels; ${trained}.`}</p>
+<p>${html`${about.data}: ${grouped(train.count)} training and ${grouped(test.count)} held-out images of ${train.height} x ${train.width} pixels; ${trained}.`}</p>
 <dl>
 ${configurations.map(({ name, about }) => html`<dt>${name}</dt><dd>${about}</dd>\n`).join('')}</dl>
 <h2>Results</h2>
