@@ -14,8 +14,8 @@ import { modularity } from '../../bench/learning/essay/modularity.ts';
 import { noise } from '../../bench/learning/essay/noise.ts';
 import { plasticity } from '../../bench/learning/essay/plasticity.ts';
 import { foreignReads, recursion } from '../../bench/learning/essay/recursion.ts';
-import { effectiveRank, estimate, singularValues, slopeOf } from '../../bench/learning/essay/statistics.ts';
-import { Generator, gradientRule, Linear, matmul, tanh, tensor, withRules } from '../../src/index.ts';
+import { estimate, slopeOf } from '../../bench/learning/essay/statistics.ts';
+import { gradientRule, Linear, matmul, tanh, tensor, withRules } from '../../src/index.ts';
 import { audit } from '../../src/inspect/audit.ts';
 import { root } from '../docs/snippet.ts';
 
@@ -156,35 +156,6 @@ it('claim 8: a trunk learns under a head of targets as under one of gradients; w
 });
 
 describe('the rulers', () => {
-  it('find singular values, also of matrices without full rank', () => {
-    const columns = [
-      [3, 0, 0],
-      [0, 4, 0],
-      [3, 4, 0],
-    ].map((column) => Float64Array.from(column));
-    // The eigenvalues of A A^T = [[18, 12], [12, 32]] are 25 +- sqrt(193).
-    const found = singularValues(columns);
-    expect(found[0]).toBeCloseTo(Math.sqrt(25 + Math.sqrt(193)), 12);
-    expect(found[1]).toBeCloseTo(Math.sqrt(25 - Math.sqrt(193)), 12);
-    expect(found[2]).toBeCloseTo(0, 12);
-  });
-
-  it('keep the sum of squares of a random matrix, whose columns come out orthogonal', () => {
-    const generator = new Generator(3);
-    const columns = Array.from({ length: 7 }, () => Float64Array.from({ length: 20 }, () => generator.normal()));
-    const squares = columns.flatMap((column) => [...column]).reduce((sum, x) => sum + x * x, 0);
-    const found = singularValues(columns);
-    expect(found.reduce((sum, x) => sum + x * x, 0)).toBeCloseTo(squares, 10);
-    for (const [i, a] of columns.entries())
-      for (const b of columns.slice(i + 1)) expect(a.reduce((sum, x, k) => sum + x * b[k]!, 0)).toBeCloseTo(0, 10);
-  });
-
-  it('call the effective rank of equal singular values their number, of one of them 1, of none 0', () => {
-    expect(effectiveRank([2, 2, 2])).toBeCloseTo(3, 12);
-    expect(effectiveRank([5, 0, 0])).toBe(1);
-    expect(effectiveRank([0, 0])).toBe(0);
-  });
-
   it('give means with intervals, and slopes', () => {
     const { mean, half } = estimate([1, 2, 3]);
     expect(mean).toBe(2);

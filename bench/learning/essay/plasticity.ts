@@ -7,11 +7,12 @@
  * of 60,000 images; here tasks are small, and there are as many.
  */
 
+import { deadUnits, effectiveRank } from '../../../src/continual/metrics.ts';
 import { Adam, batches, crossEntropy, Generator, Linear, noGrad, relu, SGD, type Tensor } from '../../../src/index.ts';
 import { randn } from '../../../src/tensor/random.ts';
 import { batchOf, type Examples } from '../selective-tasks.ts';
 import { permuted, pictures, whole } from './pictures.ts';
-import { doubles, type Estimate, effectiveRank, estimate, singularValues, slopeOf } from './statistics.ts';
+import { doubles, type Estimate, estimate, slopeOf } from './statistics.ts';
 
 export const ARMS = {
   SGD: { adam: false, lr: 0.05, decay: 0, noise: 0 },
@@ -202,18 +203,11 @@ function perturb(parameters: readonly Tensor[], noise: number, generator: Genera
 function conditionOf(layers: Layers, task: Examples): Condition {
   const { images } = whole({ rows: task.rows.slice(0, 200), labels: task.labels.slice(0, 200) });
   const { hidden } = noGrad(() => forward(layers, images));
-  const columns = hidden.map((h) => {
-    const [rows, width] = h.shape as [number, number];
-    const values = doubles(h);
-    return Array.from({ length: width }, (_, j) =>
-      Float64Array.from({ length: rows }, (_, i) => values[i * width + j]!),
-    );
-  });
-  const units = columns.flat();
+  const units = hidden.reduce((sum, h) => sum + h.shape[1]!, 0);
   const weights = layers.flatMap(({ weight }) => [...doubles(weight)]);
   return {
-    dead: units.filter((unit) => unit.every((x) => x === 0)).length / units.length,
-    rank: effectiveRank(singularValues(columns[1]!)),
+    dead: hidden.reduce((sum, h) => sum + deadUnits(h).length, 0) / units,
+    rank: effectiveRank(hidden[1]!),
     weight: mean(weights.map(Math.abs)),
   };
 }

@@ -1,4 +1,4 @@
-/** Numbers about numbers: angles, means with their intervals, slopes, singular values. All in double precision. */
+/** Numbers about numbers: angles, means with their intervals, slopes. All in double precision. */
 
 import type { Tensor } from '../../../src/index.ts';
 import { numbersOf } from '../../../src/tensor/tensor.ts';
@@ -64,54 +64,3 @@ export const median = (values: readonly number[]): number => {
   const half = sorted.length / 2;
   return (sorted[Math.ceil(half) - 1]! + sorted[Math.floor(half)]!) / 2;
 };
-
-/**
- * The singular values of a matrix given by its columns, largest first: one-sided Jacobi (Hestenes 1958). Pairs of columns are
- * turned until all are orthogonal; their lengths are then the singular values. The columns are overwritten.
- */
-export function singularValues(columns: readonly Float64Array[]): number[] {
-  // What is smaller than rounding leaves of the whole matrix is 0: no angles are to be had from it.
-  const least = 1e-15 * columns.reduce((sum, column) => sum + column.reduce((part, x) => part + x * x, 0), 0);
-  for (let sweep = 0, turned = true; turned; sweep++) {
-    if (sweep === 60) throw new Error('singularValues: 60 sweeps were not enough. Are all numbers finite?');
-    turned = false;
-    for (let p = 0; p < columns.length; p++)
-      for (let q = p + 1; q < columns.length; q++) if (orthogonalize(columns[p]!, columns[q]!, least)) turned = true;
-  }
-  return columns.map((column) => Math.sqrt(column.reduce((sum, x) => sum + x * x, 0))).sort((a, b) => b - a);
-}
-
-/** Turns two columns in their plane so that they are orthogonal; false where they are already. */
-function orthogonalize(a: Float64Array, b: Float64Array, least: number): boolean {
-  let [aa, bb, ab] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    aa += a[i]! * a[i]!;
-    bb += b[i]! * b[i]!;
-    ab += a[i]! * b[i]!;
-  }
-  if (!(Math.abs(ab) > Math.max(least, 1e-12 * Math.sqrt(aa * bb)))) return false;
-  const zeta = (bb - aa) / (2 * ab);
-  const tangent = (zeta >= 0 ? 1 : -1) / (Math.abs(zeta) + Math.sqrt(1 + zeta * zeta));
-  const cos = 1 / Math.sqrt(1 + tangent * tangent);
-  const sin = cos * tangent;
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i]!, b[i]!];
-    a[i] = cos * x - sin * y;
-    b[i] = sin * x + cos * y;
-  }
-  return true;
-}
-
-/**
- * The effective rank: exp of the entropy of the singular values as shares of their sum. From 1 (all on one line) to the number
- * of columns. Roy and Vetterli, "The effective rank" (2007); 0 for a matrix of zeros.
- */
-export function effectiveRank(singular: readonly number[]): number {
-  const total = singular.reduce((sum, value) => sum + value, 0);
-  if (total === 0) return 0;
-  const entropy = singular.reduce((sum, value) => {
-    const share = value / total;
-    return share === 0 ? sum : sum - share * Math.log(share);
-  }, 0);
-  return Math.exp(entropy);
-}
