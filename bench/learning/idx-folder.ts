@@ -4,6 +4,7 @@
  * The files are not trusted. Whatever is wrong with them ends in a UserError that names the file.
  */
 
+import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type IdxArray, readIdx } from '../../src/index.ts';
@@ -37,6 +38,20 @@ export async function loadIdxFolder(folder: string): Promise<DataSet> {
     );
   }
   return { name: folder, train, test };
+}
+
+/**
+ * What the files of a folder hold, as a short text: the same for the same bytes wherever they lie. Rejects with a UserError where a
+ * file is missing.
+ */
+export async function fingerprintOf(folder: string): Promise<string> {
+  const names = await namesIn(folder);
+  const hash = createHash('sha256');
+  for (const what of Object.keys(FILE_NAMES) as (keyof typeof FILE_NAMES)[]) {
+    const bytes = await readWhole(find(folder, names, what));
+    hash.update(`${bytes.length} `).update(bytes);
+  }
+  return `sha256:${hash.digest('hex').slice(0, 16)}`;
 }
 
 async function namesIn(folder: string): Promise<Set<string>> {

@@ -12,6 +12,8 @@ export interface Job {
   /** Readable words, then a hash of the settings: the job's name in folders and lists. */
   readonly id: string;
   readonly settings: Settings;
+  /** Settings that hold on this machine only, such as where a file lies: handed over in the place of those of the same names. */
+  readonly here?: Settings;
 }
 
 /** What a module that runs jobs exports. It is loaded in a process of its own for each job. */
@@ -21,14 +23,14 @@ export interface JobModule {
 }
 
 /** A job whose id begins with these words, letters and digits in small. */
-export function makeJob(words: readonly (string | number)[], settings: Settings): Job {
+export function makeJob(words: readonly (string | number)[], settings: Settings, here?: Settings): Job {
   const readable = words.map((word) =>
     String(word)
       .toLowerCase()
       .replaceAll(/[^a-z0-9.]+/g, '-'),
   );
   const hash = createHash('sha256').update(canonical(settings)).digest('hex').slice(0, 10);
-  return { id: [...readable, hash].join('_'), settings };
+  return { id: [...readable, hash].join('_'), settings, ...(here !== undefined && { here }) };
 }
 
 /** The same text for the same settings, in whatever order they were written. */

@@ -91,7 +91,7 @@ export async function runJobs(jobs: readonly Job[], { module, atOnce, folder, wa
 }
 
 /** The result of a job, computed in a process of its own. */
-function inChild(module: string, { settings }: Job, progress: (done: number) => void): Promise<Plain> {
+function inChild(module: string, { settings, here }: Job, progress: (done: number) => void): Promise<Plain> {
   return new Promise((resolve, reject) => {
     const child = fork(CHILD, [], {
       cwd: ROOT,
@@ -109,7 +109,7 @@ function inChild(module: string, { settings }: Job, progress: (done: number) => 
       else if (last !== null && 'error' in last) reject(new Error(last.error));
       else reject(new Error(`its process ended before the job was done (${signal ?? `exit code ${code}`}).`));
     });
-    child.send({ module, settings } satisfies Order, (error) => {
+    child.send({ module, settings: { ...settings, ...here } } satisfies Order, (error) => {
       if (error !== null) reject(error);
     });
   });

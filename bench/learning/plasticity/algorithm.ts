@@ -8,7 +8,7 @@
 import type { Generator, Sequential, Tensor } from '../../../src/index.ts';
 import type { Settings } from '../jobs/job.ts';
 
-export const PROBLEM_NAMES = ['regression', 'permuted'] as const;
+export const PROBLEM_NAMES = ['regression', 'permuted', 'permuted-short'] as const;
 export type ProblemName = (typeof PROBLEM_NAMES)[number];
 
 /** Targets of a batch: numbers [n, 1], or classes. */
@@ -24,6 +24,8 @@ export interface Network {
 export interface Learner {
   /** Learns from a batch. Returns the loss before it learned. */
   learn(x: Tensor, targets: Targets): number;
+  /** What it learns with: the network it was given, unless it says otherwise. */
+  readonly model: Sequential;
   /** The network's output in the last `learn`, before it learned; good until the next one. */
   readonly output: Tensor;
 }
@@ -55,6 +57,7 @@ export function gradientLearner(
 ): Learner {
   let output: Tensor | null = null;
   return {
+    model,
     learn(x, targets) {
       output = model.forward(x);
       const loss = lossOf(output, targets);

@@ -5,9 +5,11 @@ import { adam } from './algorithms/adam.ts';
 import { backprop } from './algorithms/backprop.ts';
 import { continualBackprop } from './algorithms/continual-backprop.ts';
 import { l2 } from './algorithms/l2.ts';
+import { linear } from './algorithms/linear.ts';
 import { shrinkPerturb } from './algorithms/shrink-perturb.ts';
+import { upgd } from './algorithms/upgd.ts';
 
-export const ALGORITHMS: readonly Algorithm[] = [backprop, continualBackprop, l2, shrinkPerturb, adam];
+export const ALGORITHMS: readonly Algorithm[] = [backprop, continualBackprop, l2, shrinkPerturb, upgd, adam, linear];
 
 export function algorithmOf(name: string): Algorithm {
   const found = ALGORITHMS.find((algorithm) => algorithm.name === name);

@@ -13,6 +13,7 @@ import {
   type ValuesOf,
   wholeNumberOption,
 } from '../command-line.ts';
+import { fingerprintOf } from '../idx-folder.ts';
 import { type Job, makeJob, type Settings } from '../jobs/job.ts';
 import { JOBS_OPTIONS, runAsTold } from '../jobs/options.ts';
 import { checkWritable, writeJson, writeText } from '../result-file.ts';
@@ -22,11 +23,14 @@ import { ALGORITHMS, algorithmOf } from './algorithms.ts';
 import type { Run, RunSettings } from './run.ts';
 import { plasticityTable } from './summary.ts';
 
-/** Steps unless --steps says otherwise, and of a bin. Both are whole tasks: 10,000 steps of regression, the embedded digits once. */
+/** Steps unless --steps says otherwise, and of a bin. Both are whole tasks: 10,000 steps of regression, the embedded digits once, 5,000 steps. */
 const LENGTHS: Readonly<Record<ProblemName, { steps: number; binSize: number }>> = {
   regression: { steps: 1_000_000, binSize: 20_000 },
   permuted: { steps: 400_000, binSize: 20_000 },
+  'permuted-short': { steps: 1_000_000, binSize: 5000 },
 };
+/** Of `permuted` with --data: MNIST once. */
+const DATA_BIN = 60_000;
 const QUICK = { algorithms: ['backprop', 'continual-backprop'], seeds: 3, steps: 1_000_000 } as const;
 const MODULE = new URL('./run.ts', import.meta.url).href;
 
@@ -46,7 +50,7 @@ function choiceOption<Name extends string>(about: string, names: readonly [Name,
 
 export const PLASTICITY_OPTIONS = {
   problem: choiceOption(
-    'regression: slowly changing regression; permuted: images with their pixels permuted',
+    'regression: slowly changing regression; permuted: images with their pixels permuted anew each time all were seen; permuted-short: every 5,000 steps',
     PROBLEM_NAMES,
   ),
   algorithms: namesOption(
@@ -56,7 +60,7 @@ export const PLASTICITY_OPTIONS = {
   ),
   steps: wholeNumberOption(
     'N',
-    'steps of a run, one example each, a multiple of 20,000 (default: 1,000,000; permuted: 400,000)',
+    'steps of a run, one example each, in whole bins of 20,000 (permuted with --data: 60,000; permuted-short: 5,000) (default: 1,000,000; permuted: 400,000)',
     {
       ...{ least: 1, most: Number.MAX_SAFE_INTEGER, initial: null },
     },
@@ -65,7 +69,10 @@ export const PLASTICITY_OPTIONS = {
     ...{ least: 1, most: 100_000, initial: 3 },
   }),
   change: choiceOption('regression: what changes every 10,000 steps, one slow bit or all of them', ['one', 'all']),
-  data: textOption('DIR', 'permuted: the IDX files in this folder (MNIST) instead of the embedded digits'),
+  data: textOption(
+    'DIR',
+    'permuted, permuted-short: the IDX files in this folder (MNIST) instead of the embedded digits',
+  ),
   quick: {
     placeholder: '',
     about: `regression, ${QUICK.algorithms.join(' and ')}, ${QUICK.seeds} seeds, ${QUICK.steps.toLocaleString('en-US')} steps each`,
@@ -109,7 +116,7 @@ export async function runPlasticity(given: PlasticityOptions, output: NodeJS.Wri
   const html = checkWritable('--html', options.html);
   if (json !== null && json.path === html?.path)
     throw new UserError(`--html ${options.html}: --json names the same file.`);
-  const jobs = jobsOf(options);
+  const jobs = await jobsOf(options);
   const about = aboutRun(dataName(options), commandOf(given));
   const runs = (await runAsTold(jobs, MODULE, options, output)).map(({ result }) => result as unknown as Run);
   output.write(`\n${plasticityTable(runs)}`);
@@ -140,22 +147,27 @@ function quickened(options: PlasticityOptions): PlasticityOptions {
 }
 
 /** A job for each algorithm and seed. */
-export function jobsOf({ problem, algorithms, steps: wished, seeds, change, data }: PlasticityOptions): Job[] {
-  const { steps: usual, binSize } = LENGTHS[problem];
-  const steps = wished ?? usual;
+export async function jobsOf(options: PlasticityOptions): Promise<Job[]> {
+  const { problem, algorithms, steps: wished, seeds, change, data } = options;
+  const { steps: usual, binSize: usualBin } = LENGTHS[problem];
+  const binSize = problem === 'permuted' && data !== null ? DATA_BIN : usualBin;
+  const steps = wished ?? usual - (usual % binSize);
   if (steps % binSize !== 0)
     throw new UserError(`--steps must be a multiple of ${binSize}, the steps of a bin, but it is ${steps}.`);
   if (problem === 'regression' && data !== null)
     throw new UserError('--data: slowly changing regression makes its own data. It is for --problem permuted.');
-  if (problem === 'permuted' && change !== 'one')
+  if (problem !== 'regression' && change !== 'one')
     throw new UserError('--change: permuted images change all at once. It is for --problem regression.');
+  // A job is the same wherever its data lie.
+  const content = data === null ? null : await fingerprintOf(data);
   return algorithms.flatMap((algorithm) =>
     Array.from({ length: seeds }, (_, i) => {
       const settings: RunSettings = {
         ...{ problem, algorithm, settings: algorithmOf(algorithm).settings[problem], seed: i + 1, steps, binSize },
-        ...{ change, data: data === null ? null : resolve(data) },
+        ...{ change, data: content },
       };
-      return makeJob([problem, algorithm, `seed${i + 1}`], settings as unknown as Settings);
+      const here = data === null ? undefined : { data: resolve(data) };
+      return makeJob([problem, algorithm, `seed${i + 1}`], settings as unknown as Settings, here);
     }),
   );
 }

@@ -3,7 +3,7 @@
  * them stand in one buffer of kernel memory at a time, and each step sees a view of it that was made once.
  */
 
-import { permutedStream, slowlyChangingRegression } from '../../../src/data/streams.ts';
+import { permutedStream, slowlyChangingRegression, type TaskStreamOptions } from '../../../src/data/streams.ts';
 import {
   buffer,
   crossEntropy,
@@ -52,7 +52,11 @@ export interface Problem {
 }
 
 export async function openProblem(name: ProblemName, seed: number, settings: ProblemSettings): Promise<Problem> {
-  return name === 'regression' ? regression(seed, settings) : permuted(seed, settings);
+  if (name === 'regression') return regression(seed, settings);
+  // All of the data once a task, as in Dohare et al. (2024), or the short tasks of Elsayed and Mahmood (2024).
+  return name === 'permuted'
+    ? permuted(seed, settings, [100, 100, 100], { epochs: 1 })
+    : permuted(seed, settings, [300, 150], { steps: 5000 });
 }
 
 function regression(seed: number, { change }: ProblemSettings): Problem {
@@ -78,13 +82,18 @@ function regression(seed: number, { change }: ProblemSettings): Problem {
   };
 }
 
-async function permuted(seed: number, { data: folder }: ProblemSettings): Promise<Problem> {
+async function permuted(
+  seed: number,
+  { data: folder }: ProblemSettings,
+  hidden: readonly number[],
+  task: NonNullable<TaskStreamOptions['task']>,
+): Promise<Problem> {
   const { train } = await loadData(folder);
-  const stream = permutedStream({ inputs: train.pixels, labels: train.labels }, { seed });
+  const stream = permutedStream({ inputs: train.pixels, labels: train.labels }, { seed, task });
   return {
     metric: 'online accuracy',
     network: (generator) => ({
-      model: mlp([stream.size, 100, 100, 100, stream.classes], generator),
+      model: mlp([stream.size, ...hidden, stream.classes], generator),
       lossOf: (output, targets) => crossEntropy(output, targets as Int32Array),
     }),
     chunk() {
@@ -115,7 +124,7 @@ async function permuted(seed: number, { data: folder }: ProblemSettings): Promis
 const rowsOf = (x: Tensor): Tensor[] => Array.from({ length: x.shape[0]! }, (_, i) => x.slice([[i, i + 1]]));
 
 /** Linear layers with ReLU between them: Kaiming's uniform weights, and biases of 0, as published. */
-function mlp(widths: readonly number[], generator: Generator): Sequential {
+export function mlp(widths: readonly number[], generator: Generator): Sequential {
   const layers = widths.slice(1).map((width, i) => {
     const layer = new Linear(widths[i]!, width, { generator });
     const nonlinearity = i === widths.length - 2 ? 'linear' : 'relu';

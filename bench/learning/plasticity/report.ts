@@ -19,6 +19,8 @@ const PROBLEMS = {
 threshold units says of them. The learner has 5 hidden ReLU units (Dohare et al., "Loss of plasticity in deep continual learning", 2024).`,
   permuted: `Permuted images: with each task the pixels of all images are permuted anew. The learner has three hidden layers of 100 ReLU units; a
 task is one pass over the training images.`,
+  'permuted-short': `Permuted images: every 5,000 steps the pixels of all images are permuted anew. The learner has two hidden layers of 300 and
+150 ReLU units (Elsayed and Mahmood, "Addressing loss of plasticity and catastrophic forgetting in continual learning", 2024).`,
 } as const;
 
 const NOTE = `Lines are means over seeds. Bands are intervals of 95 % for the mean, by Student's t. Every example was scored before it was

@@ -34,8 +34,8 @@ export interface Run {
   readonly binSize: number;
   /** The metric over each binSize steps, every one scored before it was learned from. */
   readonly bins: readonly (number | null)[];
-  /** Share of the hidden units that are dead at the end of each bin: 0 for all of the last CHUNK examples. */
-  readonly dead: readonly number[];
+  /** Share of the hidden units that are dead at the end of each bin: 0 for all of the last CHUNK examples. Null where there are none. */
+  readonly dead: readonly (number | null)[];
   /** Effective rank of the last hidden layer over these examples. */
   readonly rank: readonly (number | null)[];
   /** Time of the steps and their measures, without reading data. */
@@ -63,7 +63,7 @@ export async function runOne(
   const learner = algorithmOf(algorithm).make(network, generator.fork(), settings);
   const { x, targets, fill, inputs } = problem.chunk();
   const means = new OnlineMean(binSize);
-  const [dead, rank]: [number[], (number | null)[]] = [[], []];
+  const [dead, rank]: [(number | null)[], (number | null)[]] = [[], []];
   const start = performance.now();
   let reported = start;
   for (let step = 0; step < steps; step += CHUNK) {
@@ -73,7 +73,7 @@ export async function runOne(
       means.add(problem.score(loss, learner.output, targets[i]!));
     }
     if ((step + CHUNK) % binSize === 0) {
-      const condition = conditionOf(network.model, inputs);
+      const condition = conditionOf(learner.model, inputs);
       dead.push(condition.dead);
       rank.push(condition.rank);
     }
@@ -102,7 +102,7 @@ export async function runOne(
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
 /** How the hidden units stand on these inputs. */
-function conditionOf(model: Sequential, inputs: Tensor): { dead: number; rank: number | null } {
+function conditionOf(model: Sequential, inputs: Tensor): { dead: number | null; rank: number | null } {
   return noGrad(() => {
     const hidden: Tensor[] = [];
     let h = inputs;
@@ -110,9 +110,10 @@ function conditionOf(model: Sequential, inputs: Tensor): { dead: number; rank: n
       h = layer.forward(h);
       if (layer instanceof ReLU) hidden.push(h);
     }
+    const last = hidden.at(-1);
+    if (last === undefined) return { dead: null, rank: null };
     const units = hidden.reduce((sum, { shape }) => sum + shape[1]!, 0);
     const dead = hidden.reduce((sum, layer) => sum + deadUnits(layer).length, 0);
-    const last = hidden.at(-1)!;
     const allFinite = last.toFloat32Array().every(Number.isFinite);
     return { dead: dead / units, rank: allFinite ? effectiveRank(last) : null };
   });

@@ -16,6 +16,12 @@ type Own = {
   transferMean: boolean;
 };
 
+/** As published for permuted MNIST. */
+const IMAGES: Own = {
+  ...{ lr: 0.003, rate: 1e-4, maturity: 100, decay: 0.99 },
+  ...{ utility: 'adaptableContribution', accumulate: true, transferMean: false },
+};
+
 export const continualBackprop = defineAlgorithm<Own>({
   name: 'continual-backprop',
   about: 'stochastic gradient descent; of the mature units the least useful ones are drawn anew (Dohare et al. 2024)',
@@ -25,10 +31,8 @@ export const continualBackprop = defineAlgorithm<Own>({
       ...{ lr: 0.01, rate: 1e-4, maturity: 10, decay: 0.99 },
       ...{ utility: 'adaptableContribution', accumulate: false, transferMean: false },
     },
-    permuted: {
-      ...{ lr: 0.003, rate: 1e-4, maturity: 100, decay: 0.99 },
-      ...{ utility: 'adaptableContribution', accumulate: true, transferMean: false },
-    },
+    permuted: IMAGES,
+    'permuted-short': { ...IMAGES, lr: 0.01 },
   },
   make(network, generator, { lr, ...options }) {
     const { model } = network;

@@ -13,6 +13,7 @@ export const shrinkPerturb = defineAlgorithm({
     regression: { lr: 0.01, weightDecay: 1e-2, sigma: 1e-4, every: 1 },
     // A normal number costs more than all else that a weight takes part in: a hundred steps' noise comes as one draw of its sum.
     permuted: { lr: 0.003, weightDecay: 1e-4, sigma: 1e-5, every: 100 },
+    'permuted-short': { lr: 0.01, weightDecay: 1e-4, sigma: 1e-5, every: 100 },
   },
   make(network, generator, { lr, weightDecay, sigma, every }) {
     const parameters = network.model.parameters();

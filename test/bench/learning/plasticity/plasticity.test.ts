@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseOptions } from '../../../../bench/learning/command-line.ts';
 import { gradientLearner, type Network, PROBLEM_NAMES } from '../../../../bench/learning/plasticity/algorithm.ts';
@@ -19,7 +19,7 @@ import { interval, plasticityRows } from '../../../../bench/learning/plasticity/
 import { effectiveRank } from '../../../../src/continual/metrics.ts';
 import { slowlyChangingRegression } from '../../../../src/data/streams.ts';
 import { Generator, type Sequential, SGD, type Tensor, tensor } from '../../../../src/index.ts';
-import { dataFolder, temporaryFolder } from '../folder.ts';
+import { dataFolder, idxPair, temporaryFolder } from '../folder.ts';
 
 const regression = (told: Partial<RunSettings> = {}): RunSettings => ({
   ...{
@@ -96,16 +96,17 @@ describe('a run of slowly changing regression', () => {
     expect([run.bins, run.dead, run.rank].map(({ length }) => length)).toEqual([3, 3, 3]);
   });
 
-  it('shows every algorithm the same stream from the same weights: without steps to take they do not differ', async () => {
+  it('shows every algorithm but linear the same stream from the same weights: without steps to take they do not differ', async () => {
     const still = {
       backprop: {},
       l2: { weightDecay: 0.1 },
       adam: {},
       'continual-backprop': { rate: 0 },
+      upgd: {},
       'shrink-perturb': { weightDecay: 0.1, sigma: 0, every: 1 },
     };
     const bins = await Promise.all(
-      ALGORITHMS.map(async ({ name, settings }) => {
+      ALGORITHMS.filter(({ name }) => name !== 'linear').map(async ({ name, settings }) => {
         const own = { ...settings.regression, ...still[name as keyof typeof still], lr: 0 };
         return (await runOne(regression({ algorithm: name, settings: own, steps: CHUNK }))).bins;
       }),
@@ -276,8 +277,10 @@ describe('algorithms', () => {
 });
 
 describe('npm start -- plasticity', () => {
-  it('makes a job of each algorithm and seed', () => {
-    const jobs = jobsOf(optionsOf('--algorithms', 'l2,adam', '--seeds', '3', '--steps', '40000', '--change', 'all'));
+  it('makes a job of each algorithm and seed', async () => {
+    const jobs = await jobsOf(
+      optionsOf('--algorithms', 'l2,adam', '--seeds', '3', '--steps', '40000', '--change', 'all'),
+    );
     expect(jobs.map(({ id }) => id.replace(/_[0-9a-f]{10}$/, ''))).toEqual(
       ['l2', 'adam'].flatMap((name) => [1, 2, 3].map((seed) => `regression_${name}_seed${seed}`)),
     );
@@ -286,19 +289,32 @@ describe('npm start -- plasticity', () => {
       ...{ steps: 40000, binSize: 20000, change: 'all', data: null },
     });
     expect(new Set(jobs.map(({ id }) => id)).size).toBe(6);
+  });
+
+  it('makes the same job of the same data, wherever they lie, and tells its process where that is', async () => {
+    const job = async (folder: string) =>
+      (await jobsOf(optionsOf('--problem', 'permuted', '--data', relative(process.cwd(), folder))))[0]!;
+    const [one, two] = [dataFolder(), dataFolder()];
+    const first = await job(one);
+    expect(first.settings).toMatchObject({ data: expect.stringMatching(/^sha256:[0-9a-f]{16}$/), steps: 360_000 });
     // Jobs run in another folder than that of the command.
-    const [permuted] = jobsOf(optionsOf('--problem', 'permuted', '--data', 'mnist'));
-    expect(permuted!.settings).toMatchObject({ data: join(process.cwd(), 'mnist'), steps: 400_000 });
+    expect(first.here).toEqual({ data: one });
+    expect((await job(two)).id).toBe(first.id);
+    const { images, labels } = idxPair(50, 8, 12);
+    images[images.length - 1]! ^= 1;
+    const other = dataFolder({ 't10k-images-idx3-ubyte': images, 't10k-labels-idx1-ubyte': labels });
+    expect((await job(other)).id).not.toBe(first.id);
+    await expect(job(join(one, 'nowhere'))).rejects.toThrow(/nowhere: there is no such folder/);
   });
 
   it('refuses what does not fit together, in a sentence', async () => {
-    expect(() => jobsOf(optionsOf('--steps', '30000'))).toThrow('--steps must be a multiple of 20000');
-    expect(() => jobsOf(optionsOf('--data', 'mnist'))).toThrow(/--data: .* It is for --problem permuted/);
-    expect(() => jobsOf(optionsOf('--problem', 'permuted', '--change', 'all'))).toThrow(
+    await expect(jobsOf(optionsOf('--steps', '30000'))).rejects.toThrow('--steps must be a multiple of 20000');
+    await expect(jobsOf(optionsOf('--data', 'mnist'))).rejects.toThrow(/--data: .* It is for --problem permuted/);
+    await expect(jobsOf(optionsOf('--problem', 'permuted', '--change', 'all'))).rejects.toThrow(
       /--change: .* It is for --problem regression/,
     );
     expect(() => optionsOf('--problem', 'chess')).toThrow(
-      "--problem must be one of regression, permuted, but it is 'chess'.",
+      "--problem must be one of regression, permuted, permuted-short, but it is 'chess'.",
     );
     expect(() => optionsOf('--quick=no')).toThrow('--quick takes no value.');
     await expect(runPlasticity(optionsOf('--quick', '--seeds', '5'), silent)).rejects.toThrow(
