@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
  * Tests of pure functions: their files share a process, because loading the library anew for each takes longer than most of
  * them. Files that define ops, count what the whole process holds, or set memory up otherwise run apart.
  */
-const together = ['continual', 'data', 'io', 'kernels', 'nn', 'ops', 'random', 'rules', 'tensor'].map(
+const together = ['continual', 'data', 'importance', 'io', 'kernels', 'nn', 'ops', 'random', 'rules', 'tensor'].map(
   (folder) => `test/${folder}/**/*.test.ts`,
 );
 const apart = [

@@ -117,6 +117,11 @@ export type { ContinualBackpropState, Replacement, UnitStatistics } from './cont
 export { type Initialization, type NamedInitialization, replaceUnits } from './continual/newborn.ts';
 export type { Utility } from './continual/utility.ts';
 export { dormancyScores, ReDo, type ReDoOptions } from './continual/redo.ts';
+export { SelfNormalisedResets } from './continual/self-normalised.ts';
+export type { SelfNormalisedResetsOptions, SelfNormalisedResetsState } from './continual/self-normalised.ts';
+export type { SilenceStatistics } from './continual/self-normalised.ts';
+export type { WeightResetState } from './continual/weight-reset.ts';
+export type { OnlineMeanState } from './continual/metrics.ts';
 export { WeightReset, type WeightResetOptions } from './continual/weight-reset.ts';
 export { CReLU, crelu, l2Init, shrinkAndPerturb, type ShrinkAndPerturbOptions } from './continual/everyday.ts';
 export { UPGD, type UPGDOptions } from './continual/upgd.ts';
@@ -128,6 +133,93 @@ export { singularValues } from './ops/singular.ts';
 export { labelPermutedStream, permutedStream, rotatedStream, slowlyChangingRegression } from './data/streams.ts';
 export type { ClassificationStream, RegressionStream, RotatedStreamOptions, StreamData } from './data/streams.ts';
 export type { SlowlyChangingRegressionOptions, TaskStreamOptions } from './data/streams.ts';
+
+// Contexts, one after the other
+export { permutedScenario, rotatedScenario, splitScenario } from './data/scenarios.ts';
+export type { Batch, Context, Examples, Head, PermutedOptions, RotatedOptions } from './data/scenarios.ts';
+export type { Scenario, ScenarioData, ScenarioKind, SplitOptions } from './data/scenarios.ts';
+export { contextBatches, joint, mixedBatches, scenarioStream } from './data/scenarios-batches.ts';
+export type { ContextBatchesOptions, ScenarioStreamOptions } from './data/scenarios-batches.ts';
+export type { KindOptions } from './data/scenarios-build.ts';
+export { type Answering, type EvaluateOptions, evaluate } from './continual/evaluate.ts';
+export { ContinualLearner, type ContinualLearnerOptions, SeparateNetworks } from './continual/learner.ts';
+export type { Learning, Method, Step } from './continual/method.ts';
+export {
+  averageAccuracy,
+  averageIncrementalAccuracy,
+  learningAccuracy,
+  backwardTransfer,
+  forwardTransfer,
+  forgetting,
+  worstCaseForgetting,
+  forgettingSinceLearned,
+  intransigence,
+} from './continual/accuracy-matrix.ts';
+export type { AccuracyMatrix } from './continual/accuracy-matrix.ts';
+
+// Methods against forgetting
+export { type EWCOptions, ewc } from './continual/anchoring/ewc.ts';
+export { type MASOptions, mas } from './continual/anchoring/mas.ts';
+export { type SIMethod, type SIOptions, si, type Way } from './continual/anchoring/si.ts';
+export { type RWalkMethod, type RWalkOptions, rwalk, type Walk } from './continual/anchoring/rwalk.ts';
+export { type OnlineAnchorsOptions, onlineAnchors } from './continual/anchoring/online.ts';
+export type { AnchoringMethod, Held, PullStep } from './continual/anchoring/pulls.ts';
+export type { MeasureOptions } from './continual/anchoring/measured.ts';
+export { quadraticPenalty } from './ops/penalty.ts';
+export { er, type ExperienceReplayOptions } from './continual/replay/er.ts';
+export { type DarkReplayOptions, type DarkReplayPlusOptions, der, derpp } from './continual/replay/der.ts';
+export {
+  type LearningWithoutForgettingOptions,
+  type LearningWithoutForgettingState,
+  lwf,
+} from './continual/replay/lwf.ts';
+export { agem } from './continual/replay/agem.ts';
+export { gem, type GradientEpisodicMemoryOptions, type GradientEpisodicMemoryState } from './continual/replay/gem.ts';
+export type { MemoryOptions, MemoryState, StatefulMethod } from './continual/replay/memory.ts';
+export {
+  ContextBuffer,
+  type ContextBufferOptions,
+  type ContextBufferState,
+} from './continual/replay/context-buffer.ts';
+export { Reservoir, type ReservoirOptions, type ReservoirState } from './continual/replay/reservoir.ts';
+export type { Drawn, Group, StoreState } from './continual/replay/examples.ts';
+export { type PackNet, type PackNetOptions, packnet } from './continual/masks/packnet.ts';
+export { type Hat, type HatOptions, hat } from './continual/masks/hat.ts';
+export { HatMask, type HatMaskOptions, type MaskInForce } from './continual/masks/hat-mask.ts';
+export { continualBackprop, type ContinualBackpropMethodOptions } from './continual/plasticity-methods.ts';
+export { redo, type ResettingMethod, shrinkPerturb } from './continual/plasticity-methods.ts';
+export { type Confidence, type ConfidenceOptions, confidence } from './continual/confidence.ts';
+export type { UnitBonus } from './continual/continual-backprop.ts';
+
+// Gradients of each example, and importance of weights
+export { absoluteGradients, perExampleGradients, squaredGradients } from './autograd/per-example.ts';
+export type { ExampleRange, PerExample } from './autograd/define.ts';
+export { type FisherBatch, type FisherKind, type FisherOptions, fisher } from './importance/fisher.ts';
+export { outputSensitivity } from './importance/mas.ts';
+
+// Which weights matter
+export { measureNamed, type MeasureName, measures } from './importance/measures.ts';
+export type { Comparison, Importance, LabelledBatch, Measure, Subject } from './importance/measure.ts';
+export { type Aggregate, aggregate, type AggregateOptions, type Level } from './importance/aggregate.ts';
+export { type Direction, rank, Ranking, type RankOptions } from './importance/ranking.ts';
+export { Removal, type RemovalOptions, type Removed, type WeightReplacement } from './importance/removal.ts';
+export { areaUnder, bearable, meanCurve, performance, removalCurve } from './importance/curve.ts';
+export type {
+  CurveOptions,
+  CurvePoint,
+  Evaluated,
+  Height,
+  MeanPoint,
+  Performance,
+  Repair,
+} from './importance/curve.ts';
+export { Compensation, type DampingOptions } from './importance/compensation.ts';
+export { PathIntegral, RiemannianWalk, type RiemannianWalkOptions } from './importance/trackers.ts';
+export { type Movement, WeightMovement } from './importance/movement.ts';
+export { aroundSteps, type NamedParameters, type StepHooks, type Steps } from './importance/steps.ts';
+export type { ParameterKind } from './importance/structure.ts';
+export { type CifarImages, type CifarOptions, parseCifar, parseClassNames } from './data/cifar.ts';
+export { classColumn, type CsvOptions, type CsvTable, numericColumn, numericRows, parseCsv } from './data/csv.ts';
 
 // Looking at a backward pass
 export { type AuditOptions, audit } from './inspect/audit.ts';
@@ -196,7 +288,7 @@ export type { State } from './io/state.ts';
 export type { DType } from './io/dtypes.ts';
 
 // Memory
-export { type Context, createContext } from './storage/context.ts';
+export { createContext, type MemoryContext } from './storage/context.ts';
 export { kernelSet, memoryInUse, setMemoryLimit } from './storage/dispatch.ts';
 export type { KernelSet } from './storage/heap.ts';
 export { GivenBackError } from './storage/storage.ts';

@@ -159,18 +159,37 @@ export function seedsOption(about: string): Option<readonly number[]> {
 }
 
 /** Some of the names that there are, separated by commas; all of them unless given. */
-export function namesOption(placeholder: string, about: string, names: readonly string[]): Option<readonly string[]> {
+export function namesOption<Name extends string>(
+  placeholder: string,
+  about: string,
+  names: readonly Name[],
+): Option<readonly Name[]> {
   return {
     placeholder,
     about,
     initial: names,
     read(option, text) {
       const chosen = parts(text);
-      const stranger = chosen.find((name) => !names.includes(name));
+      const stranger = chosen.find((name) => !names.some((known) => known === name));
       if (stranger !== undefined) {
         throw new UserError(`${option} takes names out of ${names.join(', ')}, but '${stranger}' is none of them.`);
       }
-      return once(option, chosen);
+      return once(option, chosen as Name[]);
+    },
+  };
+}
+
+/** One of these words; the first unless given. */
+export function choiceOption<Name extends string>(about: string, names: readonly [Name, ...Name[]]): Option<Name> {
+  return {
+    placeholder: names.join('|'),
+    about: `${about} (default: ${names[0]})`,
+    initial: names[0],
+    read(option, text) {
+      const found = names.find((name) => name === text);
+      if (found === undefined)
+        throw new UserError(`${option} must be one of ${names.join(', ')}, but it is '${text}'.`);
+      return found;
     },
   };
 }

@@ -3,13 +3,14 @@
  */
 
 import { type Command, columns } from './command-line.ts';
+import { forgettingCommand } from './forgetting/command.ts';
 import { mergeCommand } from './jobs/merge-command.ts';
 import { plasticityCommand } from './plasticity/command.ts';
 import { rulesCommand } from './rules/command.ts';
 import { createTrainCommand } from './train-command.ts';
 import { UserError } from './user-error.ts';
 
-const NAMED: readonly Command[] = [rulesCommand, plasticityCommand, mergeCommand];
+const NAMED: readonly Command[] = [rulesCommand, plasticityCommand, forgettingCommand, mergeCommand];
 
 const UNNAMED = createTrainCommand(`Other commands, each with a --help of its own:
 

@@ -22,6 +22,7 @@ dt { font-weight: 600; } dd { margin: 0 0 .5rem; overflow-wrap: anywhere; }
 figure { margin: 0; } figcaption, table + p { color: var(--quiet); } p, figcaption, dd { max-width: 46rem; }
 svg { max-width: 100%; height: auto; }
 .wide { overflow-x: auto; }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--grid); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }

@@ -1,6 +1,6 @@
 /**
- * The few ops that the walk itself needs (to add messages up where that must be recorded). They are defined in ops/,
- * below this folder, which hands them in when it loads.
+ * The few ops that the walk itself needs (to add messages up where that must be recorded), and those who follow it. They are
+ * defined in ops/, below this folder, which hands them in when it loads.
  */
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -12,10 +12,12 @@ export interface Arithmetic {
   mul: Binary;
   div: Binary;
   eq: Binary;
+  maximum: Binary;
   neg: (x: Tensor) => Tensor;
   identity: (x: Tensor) => Tensor;
   where: (condition: Tensor, a: Tensor, b: Tensor) => Tensor;
   expand: (x: Tensor, shape: readonly number[]) => Tensor;
+  sum: (x: Tensor, dim: number) => Tensor;
 }
 
 export let arithmetic: Arithmetic;

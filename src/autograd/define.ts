@@ -58,6 +58,37 @@ export interface Projection<Inputs extends readonly Tensor[], Attributes> {
   readonly project: Loose<(wished: Tensor, node: Recorded<Inputs, Attributes>) => Tensor>;
 }
 
+/**
+ * What an op knows of examples (per-example.ts). A batch of `count` examples cuts a value into as many equal parts, in row-major
+ * order: part n of [N, ...] is row n, of [N T, ...] the rows n T to (n + 1) T - 1. All of it may be left out: then it is found out by
+ * trying, which takes more gradient rules.
+ */
+export interface PerExample<Inputs extends readonly Tensor[], Attributes> {
+  /** Whether part n of the output depends on part n of this input, and on no other part of it. */
+  readonly apart?: Loose<(node: Recorded<Inputs, Attributes>, index: number, count: number) => boolean>;
+  /**
+   * Where examples share the input: what examples `from` up to but not including `to` send to it, [to - from, ...shape], given the gradient g of
+   * the whole output. null: cannot say here.
+   */
+  readonly gradients?: Loose<
+    (node: Recorded<Inputs, Attributes>, g: Tensor, index: number, part: ExampleRange) => Tensor | null
+  >;
+  /**
+   * Where each example adds to each entry of the input's gradient one product, of an entry of g and one of each of some other inputs: the numbers
+   * of these. The sum of the products' squares is then the gradient rule on squares. null: it is not so here.
+   */
+  readonly factors?: Loose<
+    (node: Recorded<Inputs, Attributes>, index: number, count: number) => readonly number[] | null
+  >;
+}
+
+/** Some examples of a batch: from, ..., to - 1 of count. */
+export interface ExampleRange {
+  readonly from: number;
+  readonly to: number;
+  readonly count: number;
+}
+
 export interface OpDefinition<Inputs extends readonly Tensor[], Attributes> {
   readonly name: string;
   /** Names of the inputs, for errors and the docs; one that may be left out ends in ?, any number is `...name`. */
@@ -81,6 +112,8 @@ export interface OpDefinition<Inputs extends readonly Tensor[], Attributes> {
   readonly carries?: boolean;
   /** How many of the inputs, from the first, are data; the others are what a layer learns. Default: all. */
   readonly data?: number;
+  /** What each example of a batch sends to the inputs. */
+  readonly perExample?: NoInfer<PerExample<Inputs, Attributes>>;
   /** Whether the rule is not the derivative on purpose (straight-through and the like): checks pass over it. */
   readonly surrogate?: boolean;
 }

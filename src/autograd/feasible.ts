@@ -8,6 +8,7 @@ import { full } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
 import { arithmetic } from './arithmetic.ts';
+import type { Recorded } from './define.ts';
 import type { Node } from './node.ts';
 
 /** exact: nothing producible is nearer; approximate: producible, and near; identity: everything is. */
@@ -67,7 +68,7 @@ function throughCarrier(node: Node, wished: Tensor): Feasible {
 }
 
 /** The op's gradient rule on input i, whatever wants it. */
-export function adjoint(node: Node, g: Tensor, i: number): Tensor {
+export function adjoint(node: Recorded<readonly Tensor[], unknown> & Pick<Node, 'op'>, g: Tensor, i: number): Tensor {
   const { gradient } = node.op!;
   if ('because' in gradient) throw new Error(`feasible: ${node.op!.name} has no gradient rule to carry messages.`);
   const rule = typeof gradient === 'function' ? gradient : gradient[i]!;

@@ -42,9 +42,18 @@ export interface ContinualBackpropOptions {
    * published code it is cleared before it is used, so that published results are those of false.
    */
   readonly transferMean?: boolean;
+  /**
+   * Added to the utility of each unit where units are ranked, and nowhere else: what else speaks for keeping a unit. Called when
+   * some of a layer are due, with the layer and the (corrected) utilities of its units; returns a number for each unit.
+   * None unless given.
+   */
+  readonly bonus?: UnitBonus | null;
   /** Where lots and new weights come from; the default generator unless given. */
   readonly generator?: Generator;
 }
+
+/** Numbers, one for each unit of a layer, that raise its rank; the utilities are for reading. */
+export type UnitBonus = (layer: UnitLayer, utility: Float64Array) => ArrayLike<number>;
 
 /** A unit that was replaced: its layer, counted from the input, and its place there. */
 export interface Replacement {
@@ -164,13 +173,14 @@ export class ContinualBackprop {
 
   /** The mature units of least use, at most so many, least first; of equals the first. */
   #leastUseful({ age, utility, forgotten, layer }: State, count: number): readonly number[] {
-    const { maturity, utility: kind, generator } = this.#options;
+    const { maturity, utility: kind, generator, bonus } = this.#options;
+    const more = bonus === null ? null : checkedBonus(layer, bonus(layer, corrected(utility, forgotten)));
     const candidates: { unit: number; value: number }[] = [];
     for (let unit = 0; unit < layer.units; unit++)
       if (age[unit]! > maturity) {
         const value = kind === 'random' ? generator.uniform() : utility[unit]! / (1 - forgotten[unit]!);
         // What is not a number of any use is the least.
-        candidates.push({ unit, value: Number.isNaN(value) ? -Infinity : value });
+        candidates.push({ unit, value: Number.isNaN(value) ? -Infinity : value + (more?.[unit] ?? 0) });
       }
     candidates.sort((a, b) => (a.value === b.value ? a.unit - b.unit : a.value - b.value));
     return candidates.slice(0, count).map(({ unit }) => unit);
@@ -201,8 +211,10 @@ export class ContinualBackprop {
     if (state === undefined)
       throw new RangeError(`ContinualBackprop: there is no layer ${layer}; there are ${this.#states.length}.`);
     const { age, utility, mean, forgotten } = state;
-    const corrected = utility.map((u, i) => (forgotten[i] === 1 ? 0 : u / (1 - forgotten[i]!)));
-    return { age: age.slice(), utility: utility.slice(), mean: mean.slice(), corrected };
+    return {
+      ...{ age: age.slice(), utility: utility.slice(), mean: mean.slice() },
+      corrected: corrected(utility, forgotten),
+    };
   }
 
   /** All that is needed to go on from elsewhere, beside the network and the generator: plain data for a checkpoint. */
@@ -230,6 +242,20 @@ export class ContinualBackprop {
       state.due = saved.due;
     });
   }
+}
+
+/** Running means that began at 0, divided by what is not there yet. */
+const corrected = (utility: Float64Array, forgotten: Float64Array): Float64Array =>
+  utility.map((u, i) => (forgotten[i] === 1 ? 0 : u / (1 - forgotten[i]!)));
+
+function checkedBonus({ units }: UnitLayer, bonus: ArrayLike<number>): ArrayLike<number> {
+  let wrong = bonus.length !== units;
+  for (let u = 0; u < bonus.length; u++) wrong ||= Number.isNaN(bonus[u]!);
+  if (wrong)
+    throw new RangeError(
+      `ContinualBackprop: bonus must give a number for each of the layer's ${units} units, but it gave ${String(Array.from(bonus))}.`,
+    );
+  return bonus;
 }
 
 export interface ContinualBackpropState {
@@ -260,7 +286,7 @@ function transfer({ layer, mean, forgotten }: State, units: readonly number[]): 
 function checked(options: ContinualBackpropOptions): Required<ContinualBackpropOptions> {
   const all: Required<ContinualBackpropOptions> = {
     ...{ rate: 1e-4, maturity: 100, decay: 0.99, utility: 'contribution', accumulate: true, rateOf: 'mature' },
-    ...{ initialization: 'kaiming', transferMean: true, generator: defaultGenerator },
+    ...{ initialization: 'kaiming', transferMean: true, bonus: null, generator: defaultGenerator },
     ...options,
   };
   const fail = (sentence: string): never => {
@@ -273,5 +299,7 @@ function checked(options: ContinualBackpropOptions): Required<ContinualBackpropO
   if (!Object.hasOwn(factors, utility)) fail(`there is no utility ${utility}. Use ${Object.keys(factors).join(', ')}.`);
   if (rateOf !== 'mature' && rateOf !== 'all') fail(`rateOf is 'mature' or 'all', not ${String(rateOf)}.`);
   checkInitialization('ContinualBackprop', initialization);
+  if (all.bonus !== null && typeof all.bonus !== 'function')
+    fail(`bonus is a function of a layer and its utilities, or null, not ${typeof all.bonus}.`);
   return all;
 }

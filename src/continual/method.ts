@@ -6,23 +6,16 @@
  * optimizer's step (`stepped`: path integrals, resets), or what is kept when a context ends (`end`: anchors, buffers). So methods mix: a learner
  * holds any number, and calls each hook in their order.
  */
-import type { Context, Head } from '../data/scenarios.ts';
+import type { Batch, Context, Head } from '../data/scenarios.ts';
+import type { Module } from '../nn/module.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** Examples that are learned from together. All are of one context. */
-export interface Batch {
-  /** [n, ...] */
-  readonly x: Tensor;
-  /** n columns of the output. */
-  readonly labels: Int32Array;
-  /** Where answers are sought. */
-  readonly head: Head;
-  /** Number of the context, from 0. */
-  readonly context: number;
-}
+export type { Batch };
 
 /** What methods see of the learner they belong to. */
 export interface Learning {
+  /** For what needs more of it than its output: its mode, its buffers, its values of an earlier time (forwardWith). */
+  readonly model: Module & { forward(x: Tensor): Tensor };
   /** The model's output for x, [n, outputs], all columns, as it now is; recorded. */
   output(x: Tensor): Tensor;
   /** Mean cross-entropy of these columns, labels counted from column 0 of the output. */
@@ -48,6 +41,8 @@ export interface Method {
   begin?(context: Context, learning: Learning): void;
   /** Before the forward pass of a step; or, with null, of a question about examples of that context (null where it is not known). */
   prepare?(context: number | null, step: number | null): void;
+  /** After a question was answered, or failed: what `prepare` changed for it is as it was. */
+  answered?(): void;
   /** The loss to descend on, from that of the batch and the methods before this one. */
   loss?(loss: Tensor, step: Step): Tensor;
   /** After the backward pass, before the optimizer's step: gradients may be changed. */

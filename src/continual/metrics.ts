@@ -49,6 +49,30 @@ export class OnlineMean {
   get pending(): number {
     return this.#count;
   }
+
+  /** All that is needed to go on from elsewhere: plain data for a checkpoint. */
+  stateDict(): OnlineMeanState {
+    return { binSize: this.binSize, means: this.#means.slice(), sum: this.#sum, count: this.#count };
+  }
+
+  /** Takes over the state of means over bins of this size. What does not fit is an error that changes nothing. */
+  loadStateDict({ binSize, means, sum, count }: OnlineMeanState): void {
+    const areNumbers = Array.isArray(means) && [...means, sum].every((value) => typeof value === 'number');
+    if (binSize !== this.binSize || !areNumbers || !(Number.isInteger(count) && count >= 0 && count < binSize))
+      throw new RangeError(
+        `OnlineMean.loadStateDict: the state is of bins of ${String(binSize)}, ${String(count)} of the last one; these are of ${this.binSize}.`,
+      );
+    this.#means.splice(0, this.#means.length, ...means);
+    this.#sum = sum;
+    this.#count = count;
+  }
+}
+
+export interface OnlineMeanState {
+  readonly binSize: number;
+  readonly means: readonly number[];
+  readonly sum: number;
+  readonly count: number;
 }
 
 /** For each unit, `fold` over its numbers, which come as sizes |h|. */

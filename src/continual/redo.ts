@@ -34,7 +34,7 @@ export function dormancyScores(layer: UnitLayer, output: Tensor | readonly Tenso
 export class ReDo {
   /** The layers of hidden units, from the input on. */
   readonly layers: readonly UnitLayer[];
-  /** Steps taken. To go on from a checkpoint, set it. */
+  /** Steps taken. */
   steps = 0;
   readonly #options: Required<ReDoOptions>;
 
@@ -57,6 +57,18 @@ export class ReDo {
       throw new RangeError(`ReDo: every is a number of steps, an integer from 1 up, not ${every}.`);
     checkInitialization('ReDo', initialization);
     this.layers = findUnits(output);
+  }
+
+  /** All that is needed to go on from elsewhere, beside the network and the generator: plain data for a checkpoint. */
+  stateDict(): { readonly steps: number } {
+    return { steps: this.steps };
+  }
+
+  /** Takes over the count of another's steps. What is none is an error that changes nothing. */
+  loadStateDict({ steps }: { readonly steps: number }): void {
+    if (!Number.isInteger(steps) || steps < 0)
+      throw new RangeError(`ReDo.loadStateDict: steps is an integer from 0 up, not ${String(steps)}.`);
+    this.steps = steps;
   }
 
   /** To be called after each optimizer step, with the output that its loss was made of. Says whom it replaced. */

@@ -8,8 +8,11 @@
  * Examples go into arrays of the caller: fill one buffer with a thousand steps at a time, and drawing them costs next to nothing.
  */
 
-import { Generator } from '../random/generator.ts';
+import type { Generator } from '../random/generator.ts';
 import { kindOf } from '../tensor/tensor.ts';
+import { checkWhole } from './check.ts';
+import { at, child } from './draws.ts';
+import { angle, type Direction, resample, turned } from './rotation.ts';
 
 /** What all streams have. */
 interface Stream {
@@ -35,32 +38,7 @@ export interface ClassificationStream extends Stream {
   fill(start: number, inputs: Float32Array, labels: Int32Array): void;
 }
 
-/**
- * Draws that must not meet have purposes of their own; a purpose has 2^44 blocks. The first ones are left to whoever makes
- * a generator of the same seed for something else, the weights of a network for example.
- */
-const PURPOSES = { target: 1, slowBits: 2, randomBits: 3, order: 4, change: 5 } as const;
-const BLOCKS = 2 ** 44;
-
-/** A generator that stands at a block of a purpose of this seed. */
-function at(seed: number, purpose: keyof typeof PURPOSES, block: number): Generator {
-  const generator = new Generator(seed);
-  generator.setState({ seed, counter: PURPOSES[purpose] * BLOCKS + block });
-  return generator;
-}
-
-/** A generator for as many numbers as are wanted, one for each index. */
-const child = (seed: number, purpose: keyof typeof PURPOSES, index: number): Generator =>
-  at(seed, purpose, index).fork();
-
 const coin = (generator: Generator): 0 | 1 => generator.integer(2) as 0 | 1;
-
-function checkWhole(who: string, what: string, value: number, least: number, most = Number.MAX_SAFE_INTEGER): void {
-  if (!(Number.isSafeInteger(value) && value >= least && value <= most)) {
-    const range = most === Number.MAX_SAFE_INTEGER ? `${least} up` : `${least} to ${most}`;
-    throw new RangeError(`${who}: ${what} must be an integer from ${range}, but it is ${String(value)}.`);
-  }
-}
 
 function checkFill(who: string, start: number, inputs: Float32Array, count: number, size: number): void {
   checkWhole(who, 'start', start, 0);
@@ -374,54 +352,17 @@ export function rotatedStream(data: StreamData, options: RotatedStreamOptions): 
     throw new RangeError(`rotatedStream: degrees must be a finite number, but it is ${String(degrees)}.`);
   const { inputs } = data;
   return taskStream('rotatedStream', data, options, (generator, task, size) => {
-    const { from, share } = turned(height, width, degrees === undefined ? direction(generator) : angle(task * degrees));
+    const turn = turned(height, width, degrees === undefined ? direction(generator) : angle(task * degrees));
     return {
-      write(index, out, place) {
-        const start = index * size;
-        for (let pixel = 0; pixel < size; pixel++) {
-          let sum = 0;
-          for (let corner = 4 * pixel; corner < 4 * pixel + 4; corner++)
-            sum += share[corner]! * inputs[start + from[corner]!]!;
-          out[place + pixel] = sum;
-        }
-      },
+      write: (index, out, place) => resample(turn, inputs, index * size, out, place, 1),
       label: (label) => label,
     };
   });
 }
-
-type Direction = readonly [cosine: number, sine: number];
-
-const angle = (degrees: number): Direction => {
-  const radians = ((degrees % 360) * Math.PI) / 180;
-  return [Math.cos(radians), Math.sin(radians)];
-};
 
 /** All directions are equally likely: two normal numbers have no preferred one. */
 function direction(generator: Generator): Direction {
   const [x, y] = [generator.normal(), generator.normal()];
   const length = Math.sqrt(x * x + y * y);
   return length === 0 ? [1, 0] : [x / length, y / length];
-}
-
-/** For each pixel of the turned image, the four pixels it is made of and their shares. */
-function turned(height: number, width: number, [cos, sin]: Direction): { from: Int32Array; share: Float64Array } {
-  const from = new Int32Array(4 * height * width);
-  const share = new Float64Array(4 * height * width);
-  const [middleRow, middleColumn] = [(height - 1) / 2, (width - 1) / 2];
-  for (let row = 0, next = 0; row < height; row++)
-    for (let column = 0; column < width; column++) {
-      // Rows count downwards: counterclockwise on the screen is this way round.
-      const [down, right] = [row - middleRow, column - middleColumn];
-      const sourceRow = middleRow + cos * down + sin * right;
-      const sourceColumn = middleColumn - sin * down + cos * right;
-      const [top, left] = [Math.floor(sourceRow), Math.floor(sourceColumn)];
-      for (let corner = 0; corner < 4; corner++, next++) {
-        const [r, c] = [top + (corner >> 1), left + (corner & 1)];
-        if (r < 0 || r >= height || c < 0 || c >= width) continue;
-        from[next] = r * width + c;
-        share[next] = (1 - Math.abs(sourceRow - r)) * (1 - Math.abs(sourceColumn - c));
-      }
-    }
-  return { from, share };
 }

@@ -26,6 +26,11 @@ export interface CheckpointParts extends CheckpointTargets {
 export interface LoadOptions {
   /** Whether parts of the checkpoint that were not asked for are left out; false unless given: then they are an error. */
   readonly ignoreOthers?: boolean | undefined;
+  /**
+   * Whether a checkpoint that other kernels computed is taken; false unless given: then it is an error. The run goes on from the same
+   * numbers, and computes others in their last bits than it would have.
+   */
+  readonly otherKernels?: boolean | undefined;
 }
 
 /** What a checkpoint holds that belongs to no object. */
@@ -106,7 +111,7 @@ function restored(who: string, bytes: Uint8Array, targets: CheckpointTargets, op
   checkKeys(who, targets, partNames, ' Step and extra data are what it returns.');
   const places = placesOf(who, targets);
   const file = parseSafetensors(bytes);
-  const sections = sectionsOf(who, file);
+  const sections = sectionsOf(who, file, options.otherKernels ?? false);
   checkParts(who, places, file.metadata.parts, options.ignoreOthers ?? false);
   const { tensors } = file;
   const saved = (section: string, name: string | null): State => {
@@ -128,8 +133,8 @@ const member = (object: unknown, name: string): unknown =>
     ? (object as Record<string, unknown>)[name]
     : undefined;
 
-/** The structure in a checkpoint's metadata, after it is clear that it is one, and one of these kernels. */
-function sectionsOf(who: string, { metadata }: Safetensors): Record<string, unknown> {
+/** The structure in a checkpoint's metadata, after it is clear that it is one, and one of kernels that are welcome. */
+function sectionsOf(who: string, { metadata }: Safetensors, otherKernels: boolean): Record<string, unknown> {
   if (metadata.format !== format)
     throw new Error(
       `${who}: this is a safetensors file, but no checkpoint. Read its tensors with loadSafetensors, and give them to ` +
@@ -139,10 +144,10 @@ function sectionsOf(who: string, { metadata }: Safetensors): Record<string, unkn
     throw new Error(
       `${who}: the checkpoint is of version ${shown(metadata.version ?? '')}; this library reads version ${version}.`,
     );
-  if (metadata.kernels !== kernelSet())
+  if (metadata.kernels !== kernelSet() && !otherKernels)
     throw new Error(
       `${who}: the checkpoint was computed by the ${shown(metadata.kernels ?? '')} kernels, and ${kernelSet()} kernels run here: the run would not ` +
-        'go on as it would have. Resume where those kernels run, or read the parameters alone with loadSafetensors.',
+        'go on as it would have. Resume where those kernels run, or pass { otherKernels: true } if it may differ in its last bits.',
     );
   const sections = parseJson(who, metadata.state ?? '');
   if (typeof sections !== 'object' || sections === null || Array.isArray(sections))

@@ -4,7 +4,6 @@
  * A model makes three: its tensors, what its parameters carry beside their values, and the generators that its layers hold.
  */
 import { Module, type StateDict } from '../nn/module.ts';
-import { Optimizer, type OptimizerState } from '../optim/optimizer.ts';
 import { Generator } from '../random/generator.ts';
 import { loadSideState, sideState } from '../state/side-state.ts';
 import { kindOf } from '../tensor/tensor.ts';
@@ -111,20 +110,8 @@ function statefulPlace(section: string, name: string | null, part: Stateful): Pl
   return {
     ...{ section, name, isAtomic: false },
     read: () => part.stateDict(),
-    write: (state) => {
-      if (part instanceof Optimizer) checkOptions(part.stateDict(), state as unknown as OptimizerState<object>);
-      part.loadStateDict(state as never);
-    },
+    write: (state) => part.loadStateDict(state as never),
   };
-}
-
-/** An optimizer takes any option over: one that it does not have must not come out of a file, and none may be missing. */
-function checkOptions(own: OptimizerState<object>, saved: OptimizerState<object>): void {
-  own.groups.forEach(({ options }, i) => {
-    const names = [options, saved?.groups?.[i]?.options ?? {}].map((some) => Object.keys(some).sort().join(', '));
-    if (names[0] !== names[1])
-      throw new Error(`Its options in group ${i} are ${names[0]}, and those in the checkpoint ${names[1] || 'none'}.`);
-  });
 }
 
 const modelPlace = (name: string | null, model: Module): Place => ({

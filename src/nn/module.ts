@@ -117,6 +117,38 @@ export abstract class Module {
    *     model.loadStateDict(trained.stateDict());
    */
   loadStateDict(state: StateDict): void {
+    const pairs = this.#matched('loadStateDict', state);
+    noGrad(() => {
+      for (const [value, source] of pairs) copy_(value, source);
+    });
+  }
+
+  /**
+   * What the module gives for x with the values of `state` (see stateDict) in the place of its own, in the mode of use (see
+   * eval): the model of an earlier time, asked beside the present one. Nothing is recorded and nothing is written: a graph that
+   * was recorded before is as good as it was. The state must have the module's names and shapes.
+   *
+   *     const earlier = model.stateDict();
+   *     optimizer.step();
+   *     model.forwardWith(earlier, x); // as before the step
+   */
+  forwardWith(state: StateDict, x: Tensor): Tensor {
+    const pairs = this.#matched('forwardWith', state);
+    const before = pairs.map(([{ storage, layout, offset }]) => ({ storage, layout, offset }));
+    const modes = this.namedModules().map(([, module]) => ({ module, training: module.training }));
+    try {
+      // The tensors stay who they are, and for a moment look at other numbers: no copies, no versions counted.
+      for (const [value, { storage, layout, offset }] of pairs) Object.assign(value, { storage, layout, offset });
+      this.eval();
+      return noGrad(() => this.forward(x));
+    } finally {
+      for (const [i, [value]] of pairs.entries()) Object.assign(value, before[i]);
+      for (const { module, training } of modes) module.training = training;
+    }
+  }
+
+  /** Each parameter and buffer with the tensor of its name in a state. */
+  #matched(who: string, state: StateDict): [own: Tensor, source: Tensor][] {
     const own = this.#namedTensors();
     const names = new Set(own.map(([name]) => name));
     const missing = [...names].filter((name) => !Object.hasOwn(state, name));
@@ -127,20 +159,18 @@ export abstract class Module {
         unexpected.length > 0 ? `the module has no ${unexpected.join(', ')}` : '',
       ];
       throw new Error(
-        `loadStateDict: ${parts.filter((part) => part !== '').join('; ')}. Both sides must have the same names.`,
+        `${who}: ${parts.filter((part) => part !== '').join('; ')}. Both sides must have the same names.`,
       );
     }
-    for (const [name, value] of own) {
+    return own.map(([name, value]) => {
       const source = state[name];
-      if (!(source instanceof Tensor)) throw new TypeError(`loadStateDict: ${name} is not a Tensor.`);
+      if (!(source instanceof Tensor)) throw new TypeError(`${who}: ${name} is not a Tensor.`);
       if (!sameShape(source.shape, value.shape)) {
         throw new RangeError(
-          `loadStateDict: ${name} has shape ${showShape(value.shape)} in the module but ${showShape(source.shape)} in the state.`,
+          `${who}: ${name} has shape ${showShape(value.shape)} in the module but ${showShape(source.shape)} in the state.`,
         );
       }
-    }
-    noGrad(() => {
-      for (const [name, value] of own) copy_(value, state[name]!);
+      return [value, source];
     });
   }
 }

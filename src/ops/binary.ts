@@ -11,7 +11,7 @@ import { address, allocate, allocateShape, contiguous } from '../tensor/access.t
 import { broadcastShapes, broadcastStrides, sameShape } from '../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
 import { identity } from './shape.ts';
-import { expand, sumTo } from './sum.ts';
+import { broadcasting, expand, sum, sumTo } from './sum.ts';
 
 /** An axis that both operands walk along with one stride each. */
 interface Axis {
@@ -106,7 +106,14 @@ function binary(
   rest: Pick<OpDefinition<Pair, undefined>, 'gradient' | 'raw' | 'reads' | 'samples'> &
     Required<Pick<OpDefinition<Pair, undefined>, 'feasible'>>,
 ): Op<Pair, undefined> {
-  return defineOp<Pair>({ name, inputs: ['a', 'b'], forward: ([a, b]) => zip(name, a, b), ...rest });
+  const op: Op<Pair, undefined> = defineOp<Pair>({
+    name,
+    inputs: ['a', 'b'],
+    forward: ([a, b]) => zip(name, a, b),
+    perExample: broadcasting(() => op),
+    ...rest,
+  });
+  return op;
 }
 
 export const add = binary('add', {
@@ -205,6 +212,7 @@ export const where: Op<[Tensor, Tensor, Tensor], undefined> = defineOp({
     ({ inputs: [condition, a] }, g) => sumTo(where(condition, g, 0), a.shape),
     ({ inputs: [condition, , b] }, g) => sumTo(where(condition, 0, g), b.shape),
   ],
+  perExample: broadcasting(() => where),
   reads: 'inputs',
   carries: true,
   samples: (draw) => [
@@ -212,4 +220,4 @@ export const where: Op<[Tensor, Tensor, Tensor], undefined> = defineOp({
   ],
 });
 
-provideArithmetic({ add, sub, mul, div, eq, neg: negated, identity, where, expand });
+provideArithmetic({ add, sub, mul, div, eq, maximum, neg: negated, identity, where, expand, sum });

@@ -6,12 +6,14 @@
  * each other's gradients: with y = C(x, w), the image's is I(g, w), the weight's W(g, x); the gradients of I and W lead
  * back to C, I and W. That is all that derivatives of any order need.
  */
+import { rowwise } from '../autograd/apart.ts';
 import { defineOp, type Op } from '../autograd/define.ts';
+import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
 import { showShape } from '../tensor/layout.ts';
 import { checkTensor, type Tensor } from '../tensor/tensor.ts';
-import { sum } from './sum.ts';
+import { examplesOf, sum } from './sum.ts';
 
 /** All sizes of one convolution. */
 interface Geometry {
@@ -81,6 +83,14 @@ const forwardOp: Op<readonly Tensor[], Geometry> = defineOp({
     if (index === 0) return imageOp(g, inputs[1]!, attributes);
     return index === 1 ? weightOp(g, inputs[0]!, attributes) : sum(g, [0, 2, 3]);
   },
+  perExample: {
+    apart: (node, index, count) => index === 0 && rowwise().apart!(node, index, count),
+    gradients: ({ inputs, attributes }, g, index, part) => {
+      if (index === 0 || attributes.output[0] % part.count !== 0) return null;
+      const slopes = examplesOf(g, part);
+      return index === 1 ? weightSlopes(slopes, examplesOf(inputs[0]!, part), attributes) : sum(slopes, [1, 3, 4]);
+    },
+  },
   raw: ({ inputs, attributes }, g, out, accumulate, index) => {
     if (index === 0)
       run.conv2dInputSlope(address(g), address(contiguous(inputs[1]!)), out, accumulate, ...sizesOf(attributes));
@@ -103,6 +113,28 @@ const forwardOp: Op<readonly Tensor[], Geometry> = defineOp({
     },
   ],
 });
+
+/** What each example sends to the weight: g and image [examples, images of each, ...] -> [examples, ...weight]. */
+function weightSlopes(g: Tensor, image: Tensor, geometry: Geometry): Tensor {
+  const [slopes, images] = [contiguous(g), contiguous(image)];
+  const [examples, each] = image.shape as [number, number];
+  const out = allocateShape([examples, ...geometry.weight]);
+  const sizes = sizesOf({
+    ...geometry,
+    image: [each, geometry.image[1], geometry.image[2], geometry.image[3]],
+    output: [each, geometry.output[1], geometry.output[2], geometry.output[3]],
+  });
+  for (let example = 0; example < examples; example++)
+    run.conv2dWeightSlope(
+      address(slopes) + (example * slopes.size) / examples,
+      address(images) + (example * images.size) / examples,
+      address(out) + (example * out.size) / examples,
+      0,
+      ...sizes,
+    );
+  settle();
+  return out;
+}
 
 /** I: [g of the output, weight] -> gradient of the image */
 const imageOp: Op<[Tensor, Tensor], Geometry> = defineOp({

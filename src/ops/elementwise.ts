@@ -2,6 +2,7 @@
  * Elementwise functions of one tensor: each with its derivative, written in tensor ops, and for the frequent ones the
  * kernel that computes the first-order gradient in one pass.
  */
+import { everywhere } from '../autograd/apart.ts';
 import { defineOp, type Op, type OpDefinition, type Operand, type Recorded } from '../autograd/define.ts';
 import type { Draw } from '../autograd/samples.ts';
 import type { SlopeName, UnaryName } from '../kernels/table.ts';
@@ -11,7 +12,7 @@ import { asTensor, tensor, zeros } from '../tensor/create.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
 import { add, div, eq, ge, gt, le, lt, maximum, minimum, mul, sub, where, zip } from './binary.ts';
 import { atLeast, between, bounded, type Feasible, signs } from './feasible.ts';
-import { sumTo } from './sum.ts';
+import { broadcasting, sumTo } from './sum.ts';
 
 /** Runs an elementwise kernel: out = f(x; p, q). */
 export function map(kernel: UnaryName, x: Tensor, p = 0, q = 0): Tensor {
@@ -51,6 +52,7 @@ function elementwise<Attributes = undefined>(
       return map(kernel, x, p, q);
     },
     gradient: [gradient],
+    perExample: everywhere,
     reads,
     feasible,
     samples: (draw) => {
@@ -359,6 +361,7 @@ const powTensor: Op<[Tensor, Tensor], undefined> = defineOp({
     ({ inputs: [base, exponent], output }, g) =>
       sumTo(mul(g, mul(output, log(where(mul(eq(base, 0), ge(exponent, 0)), 1, base)))), exponent.shape),
   ],
+  perExample: broadcasting(() => powTensor),
   // Everything, if both may move (a base, to the power of 1). A fixed exponent allows what powScalar does, a fixed base what
   // powersOf says, which leaves out the holes of a base that is not positive.
   feasible: {

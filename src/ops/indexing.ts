@@ -2,14 +2,16 @@
  * Reading at positions that are numbers themselves: rows by index, entries by index. The gradient puts back what was
  * read where it came from; what was read twice gets two gradients, added.
  */
-import { defineOp, type Op } from '../autograd/define.ts';
+import { rowwise } from '../autograd/apart.ts';
+import { defineOp, type ExampleRange, type Op, type PerExample } from '../autograd/define.ts';
 import { heap, run } from '../storage/dispatch.ts';
 import { newStorage } from '../storage/storage.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
 import { checkShape, normalizeAxis, showShape, sizeOf } from '../tensor/layout.ts';
 import { checkTensor, Indices, kindOf, type NestedArray, type Tensor } from '../tensor/tensor.ts';
 import { whereSent } from './feasible.ts';
-import { slice } from './shape.ts';
+import { reshape, slice } from './shape.ts';
+import { examplesOf } from './sum.ts';
 
 /** What may stand for indices: a list of whole numbers, nested lists, or the result of argmax. */
 export type IndexLike = Indices | Int32Array | NestedArray[];
@@ -78,6 +80,38 @@ interface IndexAttributes {
   index: Indices;
 }
 
+/**
+ * Along the first axis (a table of vectors), each example's gradients go to a copy of x of its own: copy n starts at entry n times
+ * x's size.
+ */
+const lookedUp = (
+  send: (g: Tensor, index: Indices, shape: readonly number[]) => Tensor,
+): PerExample<readonly Tensor[], IndexAttributes> => ({
+  ...rowwise<IndexAttributes>(({ dim }) => dim === 0),
+  gradients: ({ inputs, attributes: { dim, index } }, g, _, part) => {
+    const [entries, ...rest] = inputs[0]!.shape as [number, ...number[]];
+    if (dim !== 0 || g.shape[0]! % part.count !== 0) return null;
+    const examples = part.to - part.from;
+    const rows = examplesOf(g, part);
+    const own = indicesOf(index, part, entries);
+    const sent = send(reshape(rows, own.shape.concat(g.shape.slice(own.shape.length))), own, [
+      examples * entries,
+      ...rest,
+    ]);
+    return reshape(sent, [examples, entries, ...rest]);
+  },
+  // With one index an example, no two of its numbers meet.
+  factors: ({ attributes: { dim, index } }, _, count) => (dim === 0 && index.shape[0] === count ? [] : null),
+});
+
+/** The indices of some examples, those of each into a copy of its own of `entries` entries. */
+function indicesOf({ shape, data }: Indices, { from, to, count }: ExampleRange, entries: number): Indices {
+  const each = data.length / count;
+  const own = data.slice(from * each, to * each);
+  for (let i = 0; i < own.length; i++) own[i]! += Math.floor(i / each) * entries;
+  return new Indices([(shape[0]! / count) * (to - from), ...shape.slice(1)], own);
+}
+
 const selectOp: Op<[Tensor], IndexAttributes> = defineOp({
   name: 'indexSelect',
   inputs: ['x'],
@@ -89,6 +123,7 @@ const selectOp: Op<[Tensor], IndexAttributes> = defineOp({
     return out;
   },
   gradient: [({ inputs: [x], attributes }, g) => addOp(g, { ...attributes, size: x.shape[attributes.dim]! })],
+  perExample: lookedUp((g, index, [size]) => addOp(g, { dim: 0, index, size: size! })),
   reads: 'nothing',
   carries: true,
   samples: (draw) => [
@@ -141,6 +176,7 @@ const gatherOp: Op<[Tensor], IndexAttributes> = defineOp({
     return out;
   },
   gradient: [({ inputs: [x], attributes: { dim, index } }, g) => scatter(g, dim, index, x.shape)],
+  perExample: lookedUp((g, index, shape) => scatter(g, 0, index, shape)),
   reads: 'nothing',
   carries: true,
   samples: (draw) => [

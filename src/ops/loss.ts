@@ -1,4 +1,5 @@
 /** Losses. Classes are whole numbers; `reduction` is 'mean' (the default), 'sum' or 'none', as in PyTorch. */
+import { rowwise } from '../autograd/apart.ts';
 import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocate, allocateShape, contiguous } from '../tensor/access.ts';
@@ -73,6 +74,7 @@ const crossEntropyOp: Op<[Tensor], CrossEntropyAttributes> = defineOp({
       return mul(sub(softmax(logits), expected), mul(perRow, weightOf(reduction, rows)));
     },
   ],
+  perExample: rowwise(),
   raw: ({ inputs: [logits], attributes: { labels, smoothing, reduction }, saved }, g, out, accumulate) => {
     const [rows, classes] = logits.layout.shape as [number, number];
     const step = reduction === 'none' ? 1 : 0;

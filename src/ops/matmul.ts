@@ -2,13 +2,14 @@
  * Matrix products. All of them come down to one kernel, gemm, which takes its operands by strides: transposes, slices
  * and batches are read where they stand.
  */
-import { defineOp, type Op } from '../autograd/define.ts';
+import { sameRows } from '../autograd/apart.ts';
+import { defineOp, type Op, type PerExample } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
 import { broadcastShapes, broadcastStrides, sameShape, showShape, sizeOf } from '../tensor/layout.ts';
 import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 import { reshape, transpose } from './shape.ts';
-import { sumTo } from './sum.ts';
+import { broadcasting, examplesOf, sum, sumTo } from './sum.ts';
 
 /** A stack of matrices as gemm sees it: shape and strides of the batch, rows and columns. */
 interface Matrices {
@@ -100,6 +101,18 @@ function multiplyInto(
   );
 }
 
+/** a and out have the rows; a stack of matrices b has them too. */
+const matmulPerExample: PerExample<readonly Tensor[], undefined> = {
+  ...broadcasting(() => matmulOp),
+  apart: (node, index, count) => {
+    const { ndim } = node.inputs[index]!;
+    return ndim === node.output.ndim && (index === 0 || ndim > 2) && sameRows(node, index, count);
+  },
+  // (sum over examples of |g_n x_n|^p) = |x|^p^T |g|^p, where each example has one row.
+  factors: ({ inputs: [a, b] }, index, count) =>
+    index === 1 && a!.ndim === 2 && b!.ndim === 2 && a!.shape[0] === count ? [0] : null,
+};
+
 const matmulOp: Op<[Tensor, Tensor], undefined> = defineOp({
   name: 'matmul',
   inputs: ['a', 'b'],
@@ -120,6 +133,7 @@ const matmulOp: Op<[Tensor, Tensor], undefined> = defineOp({
     ({ inputs: [a, b] }, g) => sumTo(matmulOp(g, transpose(b)), a.shape),
     ({ inputs: [a, b] }, g) => sumTo(matmulOp(transpose(a), g), b.shape),
   ],
+  perExample: matmulPerExample,
   raw: [
     ({ inputs: [a, b] }, g, out, accumulate) => multiplyInto(g, b, 'b', a.shape, out, accumulate),
     ({ inputs: [a, b] }, g, out, accumulate) => multiplyInto(a, g, 'a', b.shape, out, accumulate),
@@ -203,6 +217,15 @@ const linearOp: Op<readonly Tensor[], undefined> = defineOp({
   gradient: ({ inputs }, g, index) => {
     if (index === 0) return matmulOp(g, inputs[1]!);
     return index === 1 ? matmulOp(transpose(g), inputs[0]!) : sumTo(g, inputs[2]!.shape);
+  },
+  perExample: {
+    apart: (node, index, count) => index === 0 && sameRows(node, index, count),
+    gradients: ({ inputs }, g, index, part) => {
+      if (index === 0 || g.shape[0]! % part.count !== 0) return null;
+      const rows = examplesOf(g, part);
+      return index === 1 ? matmulOp(transpose(rows), examplesOf(inputs[0]!, part)) : sum(rows, 1);
+    },
+    factors: ({ output }, index, count) => (index === 0 || output.shape[0] !== count ? null : index === 1 ? [0] : []),
   },
   raw: ({ inputs }, g, out, accumulate, index) => {
     const [batch, outputs] = [g.layout.shape[0]!, g.layout.shape[1]!];

@@ -1,4 +1,5 @@
 /** Layer normalization: each part of a batch scaled to mean 0 and variance 1, whatever the others are. */
+import { sameRows } from '../autograd/apart.ts';
 import { defineOp, type Op, type Recorded } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateLike, allocateShape, contiguous } from '../tensor/access.ts';
@@ -8,7 +9,7 @@ import { add, div, eq, mul, sub, where } from './binary.ts';
 import { rsqrt, square } from './elementwise.ts';
 import { mean, norm } from './reduce.ts';
 import { reshape } from './shape.ts';
-import { sum } from './sum.ts';
+import { examplesOf, sum } from './sum.ts';
 
 interface Attributes {
   eps: number;
@@ -49,6 +50,14 @@ const layerNormOp: Op<Inputs, Attributes> = defineOp({
     if (index === 1) return sum(mul(g, rows), 0);
     const h = weight === undefined ? g : mul(g, weight);
     return mul(scale, sub(sub(h, mean(h, -1, true)), mul(rows, mean(mul(h, rows), -1, true))));
+  },
+  perExample: {
+    apart: (node, index, count) => index === 0 && sameRows(node, index, count),
+    gradients: ({ inputs: [x], attributes: { eps } }, g, index, part) => {
+      if (index === 0 || g.shape[0]! % part.count !== 0) return null;
+      const slopes = examplesOf(g, part);
+      return sum(index === 1 ? mul(slopes, normalized(examplesOf(x!, part), eps).rows) : slopes, 1);
+    },
   },
   raw: ({ inputs: [x, weight], saved }, g, out, accumulate, index) => {
     const [rows, columns] = sizesOf(g);

@@ -1,4 +1,5 @@
 /** Pooling of images [N, C, H, W]: the largest, or the mean, of each window. */
+import { rowwise } from '../autograd/apart.ts';
 import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
@@ -53,6 +54,7 @@ const maxPoolOp: Op<[Tensor], Geometry> = defineOp({
     return out;
   },
   gradient: [({ attributes: geometry, saved }, g) => sendOp(g, { geometry, winners: saved! })],
+  perExample: rowwise(),
   raw: ({ attributes: { image, output }, saved }, g, out, accumulate) =>
     run.maxPool2dSlope(
       address(g),
@@ -150,6 +152,7 @@ const avgPoolOp: Op<[Tensor], Geometry> = defineOp({
     return out;
   },
   gradient: [({ attributes }, g) => avgSpreadOp(g, attributes)],
+  perExample: rowwise(),
   raw: ({ attributes }, g, out, accumulate) => run.avgPool2dSlope(address(g), out, accumulate, ...sizesOf(attributes)),
   reads: 'nothing',
   feasible: 'everything',

@@ -1,4 +1,5 @@
 /** Reductions: means, spreads, extremes, products, norms. */
+import { rowwise } from '../autograd/apart.ts';
 import { defineOp, type Op } from '../autograd/define.ts';
 import { heap, run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous } from '../tensor/access.ts';
@@ -60,6 +61,7 @@ const extreme = (name: 'amax' | 'amin', kernel: 'max' | 'min', arg: 'argmax' | '
     inputs: ['x'],
     forward: ([x], { dim }) => reduceAxes(kernel, x, [dim], true),
     gradient: [({ inputs: [x], attributes: { dim } }, g) => scatter(g, dim, positions(arg, x, dim), x.shape)],
+    perExample: rowwise(),
     reads: 'inputs',
     feasible: 'everything',
     samples: (draw) => [
@@ -131,6 +133,7 @@ const prodOp: Op<[Tensor], AxisAttributes> = defineOp({
   inputs: ['x'],
   forward: ([x], { dim }) => reduceAxes('prod', x, [dim], true),
   gradient: [({ inputs: [x], attributes: { dim } }, g) => mul(g, productOfOthers(x, dim))],
+  perExample: rowwise(),
   reads: 'inputs',
   feasible: 'everything',
   samples: (draw) => [
@@ -168,6 +171,7 @@ const normOp = defineOp<[Tensor], { axes: readonly number[]; keepdim: boolean }>
     ({ inputs: [x], output, attributes: { axes } }, g) =>
       mul(x, spread(div(g, add(output, eq(output, 0))), x.shape, axes)),
   ],
+  perExample: rowwise(({ axes }) => axes.includes(0)),
   feasible: atLeast(0),
   samples: (draw) => [{ inputs: [draw.normal([3, 4])], attributes: { axes: [1], keepdim: false } }],
 });

@@ -2,6 +2,7 @@
  * Ops that move no numbers: views of the same storage through another layout (reshape copies where strides cannot say
  * it), and what reads the same numbers in another order. Each one's gradient is the way back.
  */
+import { everywhere, rowwise } from '../autograd/apart.ts';
 import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { windowOf } from '../storage/storage.ts';
@@ -31,6 +32,7 @@ export const identity: Op<[Tensor], undefined> = defineOp({
   inputs: ['x'],
   forward: ([x]) => new Tensor(x.storage, x.layout, x.offset),
   gradient: [(_, g) => g],
+  perExample: everywhere,
   reads: 'nothing',
   carries: true,
   samples: (draw) => [{ inputs: [draw.normal([3])], attributes: undefined }],
@@ -42,6 +44,7 @@ export const clone: Op<[Tensor], undefined> = defineOp({
   inputs: ['x'],
   forward: ([x]) => packed(x),
   gradient: [(_, g) => g],
+  perExample: everywhere,
   reads: 'nothing',
   carries: true,
   samples: (draw) => [{ inputs: [draw.normal([2, 3])], attributes: undefined }],
@@ -57,6 +60,7 @@ const reshapeOp: Op<[Tensor], { shape: readonly number[] }> = defineOp({
     return new Tensor(dense.storage, contiguousLayout(shape), dense.offset);
   },
   gradient: [({ inputs: [x] }, g) => reshape(g, x.shape)],
+  perExample: everywhere,
   reads: 'nothing',
   carries: true,
   samples: (draw) => [
@@ -131,6 +135,13 @@ const permuteOp: Op<[Tensor], { dims: readonly number[] }> = defineOp({
       dims.map((axis) => x.layout.strides[axis]!),
     ),
   gradient: [({ attributes: { dims } }, g) => permuteOp(g, { dims: dims.map((_, axis) => dims.indexOf(axis)) })],
+  // Axes of size 1 stand for nothing.
+  perExample: {
+    apart: ({ inputs: [x], attributes: { dims } }, _, count) => {
+      const first = x.shape.findIndex((size) => size !== 1);
+      return first === dims.find((axis) => x.shape[axis] !== 1) && x.shape[first]! % count === 0;
+    },
+  },
   reads: 'nothing',
   carries: true,
   samples: (draw) => [{ inputs: [draw.normal([2, 3, 4])], attributes: { dims: [2, 0, 1] } }],
@@ -167,6 +178,7 @@ const flipOp: Op<[Tensor], { dims: readonly number[] }> = defineOp({
     return view(x, x.shape, strides, offset);
   },
   gradient: [({ attributes }, g) => flipOp(g, attributes)],
+  perExample: rowwise(({ dims }) => dims.includes(0)),
   reads: 'nothing',
   carries: true,
   samples: (draw) => [{ inputs: [draw.normal([3, 5])], attributes: { dims: [1] } }],
@@ -185,11 +197,15 @@ interface Part {
   count: number;
 }
 
+/** Whether the first axis is not taken as it is. Sizes that agree leave only this. */
+const movesRows = ({ parts }: { parts: readonly Part[] }): boolean => parts[0]!.step !== 1;
+
 const sliceOp: Op<[Tensor], { parts: readonly Part[] }> = defineOp({
   name: 'slice',
   inputs: ['x'],
   forward: ([x], { parts }) => part(x, parts),
   gradient: [({ inputs: [x], attributes: { parts } }, g) => padOp(g, { parts, shape: x.shape, value: 0 })],
+  perExample: rowwise(movesRows),
   reads: 'nothing',
   carries: true,
   samples: (draw) => [
@@ -216,6 +232,7 @@ const padOp: Op<[Tensor], { parts: readonly Part[]; shape: readonly number[]; va
     return out;
   },
   gradient: [({ attributes: { parts } }, g) => sliceOp(g, { parts })],
+  perExample: rowwise(movesRows),
   reads: 'nothing',
   carries: true,
   samples: (draw) => [
@@ -338,6 +355,7 @@ const catOp: Op<readonly Tensor[], { dim: number }> = defineOp({
     const start = inputs.slice(0, index).reduce((sum, x) => sum + x.shape[dim]!, 0);
     return sliceOp(g, { parts: block(g.shape, dim, start, inputs[index]!.shape[dim]!) });
   },
+  perExample: rowwise(),
   reads: 'nothing',
   carries: true,
   samples: (draw) => [

@@ -1,4 +1,5 @@
 /** Softmax and its relatives, along any axis: the kernels work on rows, so another axis is moved to the end first. */
+import { rowwise } from '../autograd/apart.ts';
 import { defineOp, type Op } from '../autograd/define.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateLike, allocateShape, contiguous } from '../tensor/access.ts';
@@ -29,6 +30,7 @@ function onRows(
       return out;
     },
     gradient: [({ output }, g) => gradient(output, g)],
+    perExample: rowwise((_, { output }) => output.ndim === 1),
     raw: ({ output }, g, out, accumulate) => {
       const [rows, columns] = rowsOf(g);
       run[`${name}Slope`](address(g), address(output), out, rows, columns, accumulate);
@@ -74,6 +76,7 @@ const logSumExpOp: Op<[Tensor], undefined> = defineOp({
     return out;
   },
   gradient: [({ inputs: [x] }, g) => mul(spread(g, x.shape, [x.ndim - 1]), softmaxOp(x))],
+  perExample: rowwise(),
   reads: 'inputs',
   feasible: 'everything',
   samples: (draw) => [{ inputs: [draw.normal([3, 4])], attributes: undefined }],

@@ -1,7 +1,8 @@
 /**
  * Sum and expand, each the other's gradient: what was repeated is summed, what was summed is repeated.
  */
-import { defineOp, type Op } from '../autograd/define.ts';
+import { rowwise, sameRows } from '../autograd/apart.ts';
+import { type AnyOp, defineOp, type ExampleRange, type Op, type PerExample } from '../autograd/define.ts';
 import type { ReduceName } from '../kernels/table.ts';
 import { run } from '../storage/dispatch.ts';
 import { address, allocateShape, contiguous, packed } from '../tensor/access.ts';
@@ -18,7 +19,7 @@ import {
   stridedLayout,
 } from '../tensor/layout.ts';
 import { checkTensor, Tensor } from '../tensor/tensor.ts';
-import { reshape } from './shape.ts';
+import { reshape, slice } from './shape.ts';
 
 /** Reduces `axes` (rising) with a kernel, one run of neighbouring axes after another, without moving the others. */
 export function reduceAxes(kernel: ReduceName, x: Tensor, axes: readonly number[], keepdim: boolean): Tensor {
@@ -52,6 +53,7 @@ const sumOp: Op<[Tensor], ReduceAttributes> = defineOp({
   inputs: ['x'],
   forward: ([x], { axes, keepdim }) => reduceAxes('sum', x, axes, keepdim),
   gradient: [({ inputs: [x], attributes: { axes } }, g) => spread(g, x.shape, axes)],
+  perExample: rowwise(({ axes }) => axes.includes(0)),
   reads: 'nothing',
   feasible: 'everything',
   samples: (draw) => [
@@ -78,6 +80,7 @@ const expandOp: Op<[Tensor], { shape: readonly number[] }> = defineOp({
   forward: ([x], { shape }) =>
     new Tensor(x.storage, stridedLayout(shape, broadcastStrides(x.shape, x.layout.strides, shape)), x.offset),
   gradient: [({ inputs: [x] }, g) => sumTo(g, x.shape)],
+  perExample: broadcasting(() => expandOp),
   reads: 'nothing',
   carries: true,
   samples: (draw) => [{ inputs: [draw.normal([3, 1])], attributes: { shape: [4, 3, 5] } }],
@@ -106,4 +109,48 @@ export function sumTo(x: Tensor, shape: readonly number[]): Tensor {
   );
   const summed = axes.length === 0 ? x : sumOp(x, { axes, keepdim: true });
   return sameShape(summed.shape, shape) ? summed : reshape(summed, shape);
+}
+
+/** The part of x that holds some examples of a batch, with an axis for them: [to - from, ...]; first axis [count k, ...]. */
+export function examplesOf(x: Tensor, { from, to, count }: ExampleRange): Tensor {
+  const split = reshape(x, [count, x.shape[0]! / count, ...x.shape.slice(1)]);
+  return from === 0 && to === count ? split : slice(split, [[from, to]]);
+}
+
+/**
+ * What an op that broadcasts knows of examples. Each example gets a copy of the shared operand, along an axis of their own in front of
+ * all others; what the op's own gradient rule then sends to the copies is what each example sends.
+ */
+export function broadcasting(
+  op: () => { readonly definition: Pick<AnyOp, 'gradient'> },
+): PerExample<readonly Tensor[], unknown> {
+  return {
+    apart: (node, index, count) => {
+      const { shape, ndim } = node.inputs[index]!;
+      return sameShape(shape, node.output.shape) || (ndim === node.output.ndim && sameRows(node, index, count));
+    },
+    gradients: (node, g, index, part) => {
+      const { inputs, output } = node;
+      const rows = output.shape[0];
+      if (rows === undefined || rows % part.count !== 0) return null;
+      const split = (x: Tensor) => (x.ndim === output.ndim && x.shape[0] === rows ? examplesOf(x, part) : x);
+      const shared = inputs[index]!;
+      const ones = new Array<number>(output.ndim - shared.ndim).fill(1);
+      const copies = expand(reshape(shared, [1, ...ones, ...shared.shape]), [
+        part.to - part.from,
+        ...ones,
+        ...shared.shape,
+      ]);
+      const own = {
+        inputs: inputs.map((x, i) => (i === index ? copies : split(x))),
+        output: split(output),
+        attributes: undefined,
+        saved: null,
+      };
+      const { gradient: rules } = op().definition;
+      if ('because' in rules) return null;
+      const sent = (typeof rules === 'function' ? rules : rules[index]!)(own, split(g), index);
+      return sent && reshape(sent, [part.to - part.from, ...shared.shape]);
+    },
+  };
 }

@@ -4,6 +4,7 @@
  * what was chosen from (Bengio, Leonard and Courville, "Estimating or propagating gradients through stochastic
  * neurons", 2013).
  */
+import { everywhere } from '../autograd/apart.ts';
 import { defineOp, type Op } from '../autograd/define.ts';
 import { tensor } from '../tensor/create.ts';
 import { showShape } from '../tensor/layout.ts';
@@ -34,6 +35,7 @@ const winnersOp: Op<[Tensor], number> = defineOp({
   inputs: ['x'],
   forward: ([x], n) => byRow(x, (row) => chooseLargest(row, n)),
   gradient: [(_, g) => g],
+  perExample: everywhere,
   reads: 'nothing',
   surrogate: true,
   // The nearest choice of n: sum (y - t)^2 is least where the n largest t are 1.
@@ -95,6 +97,7 @@ export const binarize: Op<[Tensor], undefined> = defineOp({
   inputs: ['x'],
   forward: ([x]) => byRow(x, aboveMean),
   gradient: [(_, g) => g],
+  perExample: everywhere,
   reads: 'nothing',
   surrogate: true,
   feasible: {

@@ -44,6 +44,10 @@ class AdamSlot implements Slot {
     this.parameter = parameter;
   }
 
+  get added(): readonly string[] {
+    return ['restarts'];
+  }
+
   restart(elements: Int32Array): void {
     if (this.steps === 0) return;
     this.restarts ??= buffer(zeros(this.parameter.shape));

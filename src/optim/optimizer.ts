@@ -16,6 +16,8 @@ import { numbersOf, Tensor } from '../tensor/tensor.ts';
  */
 export interface Slot {
   readonly parameter: Tensor;
+  /** Fields that states saved by earlier versions lack; they are then null. */
+  readonly added?: readonly string[];
   /** Told of weights that were drawn anew, when all tensors are 0 there: for what 0 does not start anew. */
   restart?(elements: Int32Array): void;
 }
@@ -104,27 +106,41 @@ export abstract class Optimizer<Options extends { lr: number }, OwnSlot extends 
   }
 
   /**
-   * Takes over options and state of an optimizer of the same kind over parameters of the same shapes. What does not fit
-   * is an error, and then nothing has been changed.
+   * Takes over options and state of an optimizer of the same kind over parameters of the same shapes. What does not fit, lacks
+   * something or holds something else is an error, and then nothing has been changed.
    */
   loadStateDict(state: OptimizerState<Options>): void {
     const fail = (problem: string): never => {
       throw new RangeError(`${this.#name}.loadStateDict: ${problem}`);
     };
-    const groups = state.groups;
+    const expectOnly = (known: readonly string[], where: string, given: object | null | undefined): void => {
+      const stray = Object.keys(given ?? {}).filter((name) => !known.includes(name));
+      if (stray.length > 0) fail(`${where} holds ${stray.join(', ')}, which this optimizer does not keep.`);
+    };
+    const { groups } = state;
+    if (!Array.isArray(groups)) fail('the state has no list of groups. Give what stateDict() gave.');
+    expectOnly(['groups'], 'the state', state);
     if (groups.length !== this.groups.length) {
       fail(`the state has ${groups.length} parameter groups, the optimizer ${this.groups.length}.`);
     }
-    const loaded = this.groups.map((group, i) => {
-      const { options, slots } = groups[i]!;
-      this.#check(options);
-      if (slots.length !== group.slots.length) {
-        fail(`group ${i} of the state has ${slots.length} parameters, the optimizer's has ${group.slots.length}.`);
+    const loaded = this.groups.map(({ slots: ownSlots, ...own }, i) => {
+      const { options, slots = [] } = groups[i] ?? {};
+      expectOnly(['options', 'slots'], `group ${i} of the state`, groups[i]);
+      const [ours, theirs] = [own, options ?? {}].map((some) => Object.keys(some).sort().join(', '));
+      if (ours !== theirs)
+        fail(`the options of group ${i} are ${ours}, and those in the state ${theirs === '' ? 'none' : theirs}.`);
+      this.#check(options as Options);
+      if (slots.length !== ownSlots.length) {
+        fail(`group ${i} of the state has ${slots.length} parameters, the optimizer's has ${ownSlots.length}.`);
       }
-      return group.slots.map((slot, j) => {
-        const source = slots[j]!;
-        return stateOf(slot).map(([name, present]): [string, StateValue] => {
-          const value = source[name];
+      return ownSlots.map((slot, j) => {
+        const fields = stateOf(slot);
+        const source = slots[j] ?? {};
+        const known = fields.map(([name]) => name);
+        expectOnly(known, `parameter ${j} of group ${i} in the state`, source);
+        return fields.map(([name, present]): [string, StateValue] => {
+          const isOlder = slot.added?.includes(name) && !Object.hasOwn(source, name);
+          const value = isOlder ? null : source[name];
           const fits =
             typeof present === 'number'
               ? typeof value === 'number' && Number.isInteger(value) && value >= 0

@@ -66,7 +66,7 @@ class Frame {
  *     const mine = createContext();
  *     for await (const batch of source) mine.run(() => trainStep(batch));
  */
-export class Context {
+export class MemoryContext {
   frame = new Frame(null);
 
   constructor() {
@@ -85,8 +85,8 @@ export class Context {
   }
 }
 
-export function createContext(): Context {
-  return new Context();
+export function createContext(): MemoryContext {
+  return new MemoryContext();
 }
 
 const unreachable = new FinalizationRegistry<Holdings>((holdings) => holdings.release());
@@ -96,7 +96,7 @@ const forgotten = new FinalizationRegistry<Frame>(({ open, closed }) => {
   for (const region of open === null ? closed : [...closed, open]) unreachable.register(region, region.holdings!);
 });
 
-let active = new Context();
+let active = new MemoryContext();
 
 function openRegion(frame: Frame): Region {
   const { open } = frame;

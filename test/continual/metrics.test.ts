@@ -33,6 +33,26 @@ describe('OnlineMean', () => {
     for (const size of [0, 1.5, Number.NaN])
       expect(() => new OnlineMean(size)).toThrow(/binSize must be an integer from 1 up/);
   });
+
+  it('goes on from a state in the middle of a bin, and refuses that of other bins', () => {
+    const [whole, first, second] = [new OnlineMean(3), new OnlineMean(3), new OnlineMean(3)];
+    const values = [0.1, 0.2, 0.3, Number.NaN, 5, 6, 0.7, 0.8, 0.9, 1];
+    for (const value of values) whole.add(value);
+    for (const value of values.slice(0, 8)) first.add(value);
+    second.add(17);
+    second.loadStateDict(first.stateDict());
+    for (const value of values.slice(8)) second.add(value);
+    expect(second.stateDict()).toEqual(whole.stateDict());
+    expect(second.means).toEqual(whole.means);
+    const before = second.stateDict();
+    const other = new OnlineMean(4);
+    expect(() => other.loadStateDict(before)).toThrow(
+      'OnlineMean.loadStateDict: the state is of bins of 3, 1 of the last one; these are of 4.',
+    );
+    for (const wrong of [{ count: 3 }, { count: 0.5 }, { sum: null }, { means: ['1'] }, { means: null }])
+      expect(() => second.loadStateDict({ ...before, ...wrong } as never)).toThrow(/^OnlineMean\.loadStateDict/);
+    expect(second.stateDict()).toEqual(before);
+  });
 });
 
 describe('dead and dormant units', () => {

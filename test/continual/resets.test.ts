@@ -12,7 +12,7 @@ import { mul } from '../../src/ops/binary.ts';
 import { SGD } from '../../src/optim/sgd.ts';
 import { Generator } from '../../src/random/generator.ts';
 import { reset } from '../../src/state/reset.ts';
-import { tensor, zeros } from '../../src/tensor/create.ts';
+import { ones, tensor, zeros } from '../../src/tensor/create.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const read = (x: Tensor): number[] => [...x.toFloat32Array()];
@@ -53,6 +53,14 @@ describe('ReDo', () => {
     expect(read(last.weight)).toEqual([1, 0, 0]);
     expect(read(last.bias!)).toEqual([0.5]);
     expect(redo.steps).toBe(3);
+    const fresh = network().model;
+    const other = new ReDo(fresh.forward(x), options);
+    other.loadStateDict({ ...redo.stateDict(), steps: 5 });
+    expect(other.step(fresh.forward(x))).toHaveLength(2);
+    expect(() => other.loadStateDict({ steps: -1 })).toThrow(
+      'ReDo.loadStateDict: steps is an integer from 0 up, not -1.',
+    );
+    expect(other.stateDict()).toEqual({ steps: 6 });
   });
 
   it('replaces only silent units at threshold 0, and none that is awake', () => {
@@ -129,6 +137,80 @@ describe('resets of single weights', () => {
     expect([...resets.statistics(w).age]).toEqual([1, 0, 1, 0]);
   });
 
+  it('wait so many steps, and then do all that is due', () => {
+    const w = weights();
+    const resets = new WeightReset([w], {
+      rate: 0.25,
+      maturity: 1,
+      every: 3,
+      draw: (_, count) => Array(count).fill(9),
+    });
+    const counts = [1, 2, 3, 4, 5, 6].map(() => {
+      push(w, [1, 1, 1, 1]);
+      return resets.step();
+    });
+    // One each at steps 2 and 3, of four mature ones. Then 0.5, 1, 1 of two and four.
+    expect(counts).toEqual([0, 0, 2, 0, 0, 2]);
+  });
+
+  it('take the least of many, of equals the first, as sorting all of them would', () => {
+    const generator = new Generator(8);
+    for (let round = 0; round < 60; round++) {
+      const size = 1 + generator.integer(60);
+      // Few values, so that there are ties; and what is no number comes first.
+      const uses = Array.from({ length: size }, () => [Number.NaN, 0, 0, 1, 2, 3, Infinity][generator.integer(7)]!);
+      const w = parameter(ones([size]));
+      const drawn: number[] = [];
+      const count = 1 + generator.integer(size);
+      const resets = new WeightReset([w], {
+        ...{ rate: Math.min(1, (count + 0.5) / size), maturity: 0, decay: 0 },
+        draw: (_, n) => Array.from({ length: n }, (_, i) => -1 - i),
+      });
+      push(w, uses);
+      const replaced = resets.step();
+      expect(replaced).toBe(count);
+      const order = uses.map((value, i) => [Number.isNaN(value) ? -Infinity : value, i] as const);
+      order.sort(([a, i], [b, j]) => (a === b ? i - j : a - b));
+      for (const [, i] of order.slice(0, replaced)) drawn.push(i);
+      const now = read(w);
+      expect(now.flatMap((value, i) => (value < 0 ? [i] : [])).sort((i, j) => now[j]! - now[i]!)).toEqual(drawn);
+    }
+  });
+
+  it('go on from a state as if nothing had been between, and refuse that of other parameters', () => {
+    const make = () => {
+      const w = weights();
+      return { w, resets: new WeightReset([w], { rate: 0.1, maturity: 1, every: 2, draw: () => [9] }) };
+    };
+    const steps = ({ w, resets }: ReturnType<typeof make>, gradients: readonly number[][]) =>
+      gradients.map((g) => {
+        push(w, g);
+        return [resets.step(), ...read(w)];
+      });
+    const first = [
+      [1, 2, 3, 4],
+      [0, 1, 0, 9],
+      [5, 1, 1, 0.5],
+    ];
+    const [one, other] = [make(), make()];
+    steps(one, first);
+    set(other.w, read(one.w));
+    other.resets.loadStateDict(one.resets.stateDict());
+    const rest = [...first, ...first, ...first];
+    const expected = steps(one, rest);
+    expect(expected.some(([count]) => count! > 0)).toBe(true);
+    expect(steps(other, rest)).toEqual(expected);
+    expect(other.resets.stateDict()).toEqual(one.resets.stateDict());
+    const wide = new WeightReset([parameter(ones([5]))]);
+    const before = wide.stateDict();
+    expect(() => wide.loadStateDict(one.resets.stateDict())).toThrow(
+      'WeightReset.loadStateDict: the state is not one of parameters of 5 weights.',
+    );
+    expect(() => wide.loadStateDict({ ...before, steps: undefined as never })).toThrow(/is not one of/);
+    expect(() => wide.loadStateDict({ steps: 1, parameters: [] })).toThrow(/is not one of/);
+    expect(wide.stateDict()).toEqual(before);
+  });
+
   it('draw from the distribution of the layers, biases at 0, and tell the optimizer', () => {
     const [w, b] = [parameter(zeros([4, 16]).add(5)), parameter(zeros([4]).add(5))];
     const optimizer = new SGD([w, b], { lr: 0, momentum: 0.9 });
@@ -148,6 +230,7 @@ describe('resets of single weights', () => {
     expect(() => new WeightReset([w], { rate: 2 })).toThrow(/rate is a fraction of weights, from 0 to 1, not 2/);
     expect(() => new WeightReset([w], { maturity: -1 })).toThrow(/maturity/);
     expect(() => new WeightReset([w], { decay: 1 })).toThrow(/decay/);
+    expect(() => new WeightReset([w], { every: 0 })).toThrow(/every is a number of steps, an integer from 1 up, not 0/);
     expect(() => new WeightReset([mul(w, 2)])).toThrow(/WeightReset: a tensor of shape \[2, 2\] that is no parameter/);
     expect(() => new WeightReset([w]).statistics(weights())).toThrow(/none of those/);
   });

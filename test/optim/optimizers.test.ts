@@ -4,6 +4,7 @@ import { ReLU, Tanh } from '../../src/nn/activation.ts';
 import { Sequential } from '../../src/nn/container.ts';
 import { Linear } from '../../src/nn/linear.ts';
 import { crossEntropy } from '../../src/ops/loss.ts';
+import { reset } from '../../src/state/reset.ts';
 import '../../src/ops/methods.ts';
 import { Adam, AdamW } from '../../src/optim/adam.ts';
 import { readGuides } from '../../src/optim/guided.ts';
@@ -219,7 +220,49 @@ describe('Optimizer', () => {
     const state = build(2).stateDict();
     state.groups[0]!.slots = [];
     expect(() => optimizer.loadStateDict(state)).toThrow('has 0 parameters');
+    const strange = (change: (state: ReturnType<typeof optimizer.stateDict>) => void) => () => {
+      const other = build(2).stateDict();
+      change(other);
+      optimizer.loadStateDict(other);
+    };
+    expect(strange((state) => Object.assign(state, { step: 3 }))).toThrow(
+      'SGD.loadStateDict: the state holds step, which this optimizer does not keep.',
+    );
+    expect(strange(({ groups }) => Object.assign(groups[0]!, { lr: 3 }))).toThrow(
+      'group 0 of the state holds lr, which',
+    );
+    expect(strange(({ groups }) => Object.assign(groups[0]!.slots[0]!, { mean: null, age: 1 }))).toThrow(
+      'parameter 0 of group 0 in the state holds mean, age, which',
+    );
+    const named = 'the options of group 0 are dampening, lr, momentum, nesterov, weightDecay, and those in the state';
+    expect(strange(({ groups }) => Object.assign(groups[0]!.options, { speed: 1 }))).toThrow(
+      `${named} dampening, lr, momentum, nesterov, speed, weightDecay.`,
+    );
+    expect(strange(({ groups }) => Object.assign(groups[0]!, { options: undefined }))).toThrow(`${named} none.`);
+    expect(strange(({ groups }) => groups.splice(0, 1, null as never))).toThrow(`${named} none.`);
+    expect(strange((state) => Object.assign(state, { groups: 3 }))).toThrow('the state has no list of groups.');
     expect(optimizer.groups[0]?.slots[0]?.velocity?.toArray()).toEqual(before);
+  });
+
+  it('takes a state of Adam from before weights could begin anew: none did', () => {
+    const build = () => {
+      const w = parameter(ones([2]));
+      const optimizer = new Adam([w], { lr: 0.1 });
+      descend(optimizer, w, tensor([3, 4]));
+      return { w, optimizer };
+    };
+    const [old, now] = [build(), build()];
+    const state = old.optimizer.stateDict();
+    delete state.groups[0]!.slots[0]!.restarts;
+    reset(now.w, { index: [1] }, 5);
+    expect(now.optimizer.groups[0]!.slots[0]!.restarts?.toArray()).toEqual([0, 1]);
+    now.optimizer.loadStateDict(state);
+    expect(now.optimizer.stateDict()).toEqual(old.optimizer.stateDict());
+    // Nothing else may be missing.
+    delete state.groups[0]!.slots[0]!.mean;
+    expect(() => now.optimizer.loadStateDict(state)).toThrow(
+      'mean of parameter 0 in group 0 is missing or does not fit',
+    );
   });
 
   it('refuses what it cannot optimize', () => {

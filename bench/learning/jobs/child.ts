@@ -3,13 +3,14 @@
  * when the parent is gone: nobody would take the result.
  */
 
-import type { JobModule, Plain, Settings } from './job.ts';
+import type { CheckpointPlace, JobModule, Plain, Settings } from './job.ts';
 
 /** To the child, once. */
 export interface Order {
   /** The URL of a JobModule. */
   readonly module: string;
   readonly settings: Settings;
+  readonly checkpoint: CheckpointPlace | null;
 }
 
 /** From the child: any number of `done`, then one of the others. */
@@ -24,7 +25,7 @@ const tell = (word: Word): Promise<void> =>
   });
 process.on('disconnect', () => process.exit(1));
 
-process.once('message', async ({ module, settings }: Order) => {
+process.once('message', async ({ module, settings, checkpoint }: Order) => {
   try {
     const { runJob } = (await import(module)) as JobModule;
     const report = async (done: number): Promise<void> => {
@@ -32,7 +33,7 @@ process.once('message', async ({ module, settings }: Order) => {
       // A job computes without a pause; only here can it hear that its parent is gone.
       await new Promise((resolve) => setImmediate(resolve));
     };
-    await tell({ result: await runJob(settings, report) });
+    await tell({ result: await runJob(settings, report, checkpoint) });
   } catch (error) {
     await tell({ error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }

@@ -1,6 +1,7 @@
 /**
  * A folder of results: one file a job, `<id>.json`, with its settings and its result. A file is there whole or not at all, so what is
- * in the folder is what is done. Several processes and machines may write to one folder, each its own jobs.
+ * in the folder is what is done. Several processes and machines may write to one folder, each its own jobs. A job that is running
+ * may have a file `.<id>.checkpoint` there too.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -34,6 +35,14 @@ export function openFolder(option: string, folder: string): void {
   } catch (error) {
     throw new UserError(`${option} ${folder}: no files can be written there (${codeOf(error)}).`);
   }
+}
+
+/** Where a job that is not done keeps how far it is. */
+export const checkpointPath = (folder: string, id: string): string => join(folder, `.${id}.checkpoint`);
+
+/** Nobody goes on from it any more. */
+export function removeCheckpoint(folder: string, id: string): void {
+  rmSync(checkpointPath(folder, id), { force: true });
 }
 
 /** Writes the result of a job: to a temporary file first, which takes its name when all of it is on the disk. */

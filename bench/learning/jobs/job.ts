@@ -16,10 +16,25 @@ export interface Job {
   readonly here?: Settings;
 }
 
+/** Where a job may keep how far it is; see JobCheckpoint. */
+export interface CheckpointPlace {
+  /** The id of the job. */
+  readonly job: string;
+  /** A file that is its own. */
+  readonly path: string;
+}
+
 /** What a module that runs jobs exports. It is loaded in a process of its own for each job. */
 export interface JobModule {
-  /** Does the job, and tells now and then which share of it is done: others can only be heard at `await report(...)`. */
-  runJob(settings: Settings, report: (done: number) => Promise<void>): Promise<Plain>;
+  /**
+   * Does the job, and tells now and then which share of it is done: others can only be heard at `await report(...)`. Its result
+   * must not depend on whether it went on from a checkpoint; where `checkpoint` is null it keeps none.
+   */
+  runJob(
+    settings: Settings,
+    report: (done: number) => Promise<void>,
+    checkpoint: CheckpointPlace | null,
+  ): Promise<Plain>;
 }
 
 /** A job whose id begins with these words, letters and digits in small. */

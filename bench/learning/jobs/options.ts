@@ -64,6 +64,7 @@ export async function runAsTold(
       module,
       folder,
       atOnce: options['jobs-at-once'] ?? availableParallelism(),
+      checkpoints: results !== null,
       watch: progress.watch,
     });
   } finally {

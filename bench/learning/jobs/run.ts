@@ -1,14 +1,15 @@
 /**
  * Runs jobs in child processes, several at once, and writes each result to a folder when it is there. Jobs that the folder has are
- * not run again: after a kill, the same command goes on with what is missing.
+ * not run again: after a kill, the same command goes on with what is missing, and with jobs that were running from their
+ * checkpoints. A job's checkpoint is in the folder until its result is.
  */
 
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../user-error.ts';
 import type { Order, Word } from './child.ts';
-import { type Done, openFolder, readResult, writeResult } from './folder.ts';
-import type { Job, Plain } from './job.ts';
+import { checkpointPath, type Done, openFolder, readResult, removeCheckpoint, writeResult } from './folder.ts';
+import type { CheckpointPlace, Job, Plain } from './job.ts';
 
 const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
 /** Where `--import tsx` finds it, from whatever folder the program was started. */
@@ -34,6 +35,8 @@ export interface RunOptions {
   /** Jobs at a time, from 1 up. */
   readonly atOnce: number;
   readonly folder: string;
+  /** Whether jobs may keep checkpoints in the folder; true unless given. */
+  readonly checkpoints?: boolean;
   /** Called when anything changes; `job` has just been finished, if any. */
   readonly watch?: (status: JobsStatus, job: Job | null) => void;
 }
@@ -42,10 +45,16 @@ export interface RunOptions {
  * Runs all jobs that the folder does not have. Returns all results, in the order of the jobs. A job that fails does not stop the others;
  * when they are done, a UserError tells of it.
  */
-export async function runJobs(jobs: readonly Job[], { module, atOnce, folder, watch }: RunOptions): Promise<Done[]> {
+export async function runJobs(
+  jobs: readonly Job[],
+  { module, atOnce, folder, checkpoints = true, watch }: RunOptions,
+): Promise<Done[]> {
   openFolder('--results', folder);
   const waiting = jobs.filter((job) => readResult(folder, job) === null);
   const found = jobs.length - waiting.length;
+  // Whoever was killed right after a result may have left them.
+  const undone = new Set(waiting);
+  for (const job of jobs) if (!undone.has(job)) removeCheckpoint(folder, job.id);
   const shares = new Map<Job, number>();
   const failures: string[] = [];
   const start = performance.now();
@@ -67,11 +76,13 @@ export async function runJobs(jobs: readonly Job[], { module, atOnce, folder, wa
       shares.set(current, 0);
       tell(null);
       try {
-        const result = await inChild(module, current, (done) => {
+        const place = checkpoints ? { job: current.id, path: checkpointPath(folder, current.id) } : null;
+        const result = await inChild(module, current, place, (done) => {
           shares.set(current, done);
           tell(null);
         });
         writeResult(folder, { ...current, result });
+        removeCheckpoint(folder, current.id);
         finished++;
         shares.delete(current);
         tell(current);
@@ -91,7 +102,12 @@ export async function runJobs(jobs: readonly Job[], { module, atOnce, folder, wa
 }
 
 /** The result of a job, computed in a process of its own. */
-function inChild(module: string, { settings, here }: Job, progress: (done: number) => void): Promise<Plain> {
+function inChild(
+  module: string,
+  { settings, here }: Job,
+  checkpoint: CheckpointPlace | null,
+  progress: (done: number) => void,
+): Promise<Plain> {
   return new Promise((resolve, reject) => {
     const child = fork(CHILD, [], {
       cwd: ROOT,
@@ -109,7 +125,7 @@ function inChild(module: string, { settings, here }: Job, progress: (done: numbe
       else if (last !== null && 'error' in last) reject(new Error(last.error));
       else reject(new Error(`its process ended before the job was done (${signal ?? `exit code ${code}`}).`));
     });
-    child.send({ module, settings: { ...settings, ...here } } satisfies Order, (error) => {
+    child.send({ module, settings: { ...settings, ...here }, checkpoint } satisfies Order, (error) => {
       if (error !== null) reject(error);
     });
   });

@@ -2,10 +2,12 @@
  * What an algorithm is to the experiment: how to make a learner of a network.
  *
  * A learner gets one batch at a time, and must not keep it: its numbers are written over. Everything random in it comes from the
- * generator it was made with, so that a seed gives the same bits.
+ * generator it was made with, so that a seed gives the same bits. And all that it goes on with is in its parts, so that a
+ * run that was interrupted gives the same bits too.
  */
 
-import type { Generator, Sequential, Tensor } from '../../../src/index.ts';
+import { type Generator, type Sequential, type Tensor, zeros } from '../../../src/index.ts';
+import type { Stateful } from '../../../src/io/places.ts';
 import type { Settings } from '../jobs/job.ts';
 
 export const PROBLEM_NAMES = ['regression', 'permuted', 'permuted-short'] as const;
@@ -21,6 +23,16 @@ export interface Network {
   readonly lossOf: (output: Tensor, targets: Targets) => Tensor;
 }
 
+/** What decides how a learner goes on; between two steps there is nothing else. See the parts of a checkpoint. */
+export interface LearnerParts {
+  readonly model: Sequential;
+  readonly optimizer: Stateful;
+  /** Where its random numbers come from, if it draws any. */
+  readonly generator?: Generator | undefined;
+  /** Whatever else it remembers: ages, uses, counts of steps. */
+  readonly algorithm?: Stateful | undefined;
+}
+
 export interface Learner {
   /** Learns from a batch. Returns the loss before it learned. */
   learn(x: Tensor, targets: Targets): number;
@@ -28,6 +40,8 @@ export interface Learner {
   readonly model: Sequential;
   /** The network's output in the last `learn`, before it learned; good until the next one. */
   readonly output: Tensor;
+  /** For checkpoints. Loaded into a learner that was made the same way, they make it go on as this one. */
+  readonly parts: LearnerParts;
 }
 
 /** `Own` is the settings of this algorithm, by name: what the report shows, and what a job's id depends on. */
@@ -44,27 +58,35 @@ export interface Algorithm<Own extends Settings = Settings> {
 export const defineAlgorithm = <Own extends Settings>(algorithm: Algorithm<Own>): Algorithm =>
   algorithm as unknown as Algorithm;
 
-interface Stepper {
+/** An output of the network, in whose graph units are found. */
+export const probe = (model: Sequential): Tensor => model.forward(zeros([1, model.parameters()[0]!.shape[1]!]));
+
+interface Stepper extends Stateful {
   zeroGrad(): void;
   step(): void;
 }
 
+/** What a learner has beside its optimizer. */
+export interface Extra {
+  /** Called after each step, with the output of before it and its input. */
+  afterStep?(output: Tensor, x: Tensor): void;
+  readonly generator?: Generator;
+  readonly algorithm?: Stateful;
+}
+
 /** Forward, loss, backward, step, and what comes after each step. */
-export function gradientLearner(
-  { model, lossOf }: Network,
-  optimizer: Stepper,
-  afterStep: ((output: Tensor) => void) | null = null,
-): Learner {
+export function gradientLearner({ model, lossOf }: Network, optimizer: Stepper, extra: Extra = {}): Learner {
   let output: Tensor | null = null;
   return {
     model,
+    parts: { model, optimizer, generator: extra.generator, algorithm: extra.algorithm },
     learn(x, targets) {
       output = model.forward(x);
       const loss = lossOf(output, targets);
       optimizer.zeroGrad();
       loss.backward();
       optimizer.step();
-      if (afterStep !== null) afterStep(output);
+      extra.afterStep?.(output, x);
       return loss.item();
     },
     get output() {

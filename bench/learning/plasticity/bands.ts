@@ -3,8 +3,9 @@
  * variables of the page.
  */
 
-import { COLOURS, escapeHtml } from '../rules/charts.ts';
-import type { Interval } from './summary.ts';
+import { COLOURS } from '../charts.ts';
+import type { Interval } from '../interval.ts';
+import { escapeHtml } from '../page.ts';
 
 export interface Band {
   readonly name: string;

@@ -6,9 +6,9 @@
 import { resolve } from 'node:path';
 import { aboutRun } from '../about.ts';
 import {
+  choiceOption,
   defineCommand,
   namesOption,
-  type Option,
   textOption,
   type ValuesOf,
   wholeNumberOption,
@@ -16,6 +16,7 @@ import {
 import { fingerprintOf } from '../idx-folder.ts';
 import { type Job, makeJob, type Settings } from '../jobs/job.ts';
 import { JOBS_OPTIONS, runAsTold } from '../jobs/options.ts';
+import { quickCommand, quickened, quickOption, wordsOf } from '../quick.ts';
 import { checkWritable, writeJson, writeText } from '../result-file.ts';
 import { UserError } from '../user-error.ts';
 import { PROBLEM_NAMES, type ProblemName } from './algorithm.ts';
@@ -31,22 +32,13 @@ const LENGTHS: Readonly<Record<ProblemName, { steps: number; binSize: number }>>
 };
 /** Of `permuted` with --data: MNIST once. */
 const DATA_BIN = 60_000;
-const QUICK = { algorithms: ['backprop', 'continual-backprop'], seeds: 3, steps: 1_000_000 } as const;
+const QUICK = {
+  problem: 'regression',
+  algorithms: ['backprop', 'continual-backprop'],
+  seeds: 3,
+  steps: 1_000_000,
+} as const;
 const MODULE = new URL('./run.ts', import.meta.url).href;
-
-function choiceOption<Name extends string>(about: string, names: readonly [Name, ...Name[]]): Option<Name> {
-  return {
-    placeholder: names.join('|'),
-    about: `${about} (default: ${names[0]})`,
-    initial: names[0],
-    read(option, text) {
-      const found = names.find((name) => name === text);
-      if (found === undefined)
-        throw new UserError(`${option} must be one of ${names.join(', ')}, but it is '${text}'.`);
-      return found;
-    },
-  };
-}
 
 export const PLASTICITY_OPTIONS = {
   problem: choiceOption(
@@ -73,15 +65,9 @@ export const PLASTICITY_OPTIONS = {
     'DIR',
     'permuted, permuted-short: the IDX files in this folder (MNIST) instead of the embedded digits',
   ),
-  quick: {
-    placeholder: '',
-    about: `regression, ${QUICK.algorithms.join(' and ')}, ${QUICK.seeds} seeds, ${QUICK.steps.toLocaleString('en-US')} steps each`,
-    initial: false,
-    read: (option: string, text: string) => {
-      if (text !== 'yes') throw new UserError(`${option} takes no value.`);
-      return true;
-    },
-  } satisfies Option<boolean>,
+  quick: quickOption(
+    `regression, ${QUICK.algorithms.join(' and ')}, ${QUICK.seeds} seeds, ${QUICK.steps.toLocaleString('en-US')} steps each`,
+  ),
   ...JOBS_OPTIONS,
   json: textOption('FILE', 'write all runs to this file'),
   html: textOption('FILE', 'write a report with plots to this file, one page that needs nothing else'),
@@ -89,35 +75,28 @@ export const PLASTICITY_OPTIONS = {
 
 export type PlasticityOptions = ValuesOf<typeof PLASTICITY_OPTIONS>;
 
-const command = defineCommand({
-  name: 'plasticity',
-  about: 'measures whether networks go on learning while their task changes',
-  description: `Learns from streams that go on changing, one example a step, and reports how well every stretch of the stream was predicted before
+export const plasticityCommand = quickCommand(
+  defineCommand({
+    name: 'plasticity',
+    about: 'measures whether networks go on learning while their task changes',
+    description: `Learns from streams that go on changing, one example a step, and reports how well every stretch of the stream was predicted before
 it was learned from. Each algorithm with each seed is a job of its own; see docs/jobs.md for many of them on many machines.`,
-  epilogue: `The algorithms:
+    epilogue: `The algorithms:
 
 ${ALGORITHMS.map(({ name, about }) => `  ${name}: ${about}\n`).join('')}`,
-  options: PLASTICITY_OPTIONS,
-  run: runPlasticity,
-});
-
-export const plasticityCommand: typeof command = {
-  ...command,
-  // Options have values everywhere else.
-  start: (args, output) => command.start(withQuick(args), output),
-};
-
-export const withQuick = (args: readonly string[]): string[] =>
-  args.map((word) => (word === '--quick' ? '--quick=yes' : word));
+    options: PLASTICITY_OPTIONS,
+    run: runPlasticity,
+  }),
+);
 
 export async function runPlasticity(given: PlasticityOptions, output: NodeJS.WriteStream): Promise<void> {
-  const options = given.quick ? quickened(given) : given;
+  const options = given.quick ? quickened(given, QUICK, PLASTICITY_OPTIONS) : given;
   const json = checkWritable('--json', options.json);
   const html = checkWritable('--html', options.html);
   if (json !== null && json.path === html?.path)
     throw new UserError(`--html ${options.html}: --json names the same file.`);
   const jobs = await jobsOf(options);
-  const about = aboutRun(dataName(options), commandOf(given));
+  const about = aboutRun(dataName(options), wordsOf('plasticity', given, PLASTICITY_OPTIONS));
   const runs = (await runAsTold(jobs, MODULE, options, output)).map(({ result }) => result as unknown as Run);
   output.write(`\n${plasticityTable(runs)}`);
   if (json !== null) writeJson(json, { runs, about });
@@ -135,15 +114,6 @@ export async function runPlasticity(given: PlasticityOptions, output: NodeJS.Wri
       }),
     );
   }
-}
-
-/** What --quick stands for. Options that it would overrule are an error, not ignored. */
-function quickened(options: PlasticityOptions): PlasticityOptions {
-  const { problem, algorithms, steps, seeds } = PLASTICITY_OPTIONS;
-  for (const [name, { initial }] of Object.entries({ problem, algorithms, steps, seeds }))
-    if (options[name as 'problem' | 'steps'] !== initial)
-      throw new UserError(`--quick says what --${name} is; give one of them.`);
-  return { ...options, ...QUICK };
 }
 
 /** A job for each algorithm and seed. */
@@ -174,17 +144,3 @@ export async function jobsOf(options: PlasticityOptions): Promise<Job[]> {
 
 const dataName = ({ problem, data }: PlasticityOptions): string =>
   problem === 'regression' ? 'slowly changing regression' : (data ?? 'embedded digits');
-
-/** The words after `npm start --` that ask for these options. */
-function commandOf(options: PlasticityOptions): string[] {
-  const given = Object.entries(options).flatMap(([name, value]) => {
-    if (value === null || value === false) return [];
-    if (value === true) return [`--${name}`];
-    // What --quick says must not be said twice.
-    if (options.quick && value === PLASTICITY_OPTIONS[name as keyof PlasticityOptions].initial) return [];
-    return [`--${name}`, name === 'jobs' ? partText(options.jobs) : String(value)];
-  });
-  return ['plasticity', ...given];
-}
-
-const partText = (part: PlasticityOptions['jobs']): string => (part === null ? '' : `${part.index}/${part.count}`);

@@ -10,6 +10,7 @@ import {
   type Generator,
   init,
   Linear,
+  type Module,
   mseLoss,
   noGrad,
   ReLU,
@@ -123,10 +124,20 @@ async function permuted(
 
 const rowsOf = (x: Tensor): Tensor[] => Array.from({ length: x.shape[0]! }, (_, i) => x.slice([[i, i + 1]]));
 
-/** Linear layers with ReLU between them: Kaiming's uniform weights, and biases of 0, as published. */
-export function mlp(widths: readonly number[], generator: Generator): Sequential {
+/** What stands between linear layers: how it is made, and how many numbers it gives for each unit. */
+export interface Between {
+  make(): Module;
+  readonly numbers: number;
+}
+
+/** Linear layers with ReLU between them, or something else: Kaiming's uniform weights, and biases of 0, as published. */
+export function mlp(
+  widths: readonly number[],
+  generator: Generator,
+  between: Between = { make: () => new ReLU(), numbers: 1 },
+): Sequential {
   const layers = widths.slice(1).map((width, i) => {
-    const layer = new Linear(widths[i]!, width, { generator });
+    const layer = new Linear(i === 0 ? widths[i]! : between.numbers * widths[i]!, width, { generator });
     const nonlinearity = i === widths.length - 2 ? 'linear' : 'relu';
     noGrad(() => {
       layer.weight.copy_(init.kaimingUniform(layer.weight.shape, { nonlinearity, generator }));
@@ -134,5 +145,5 @@ export function mlp(widths: readonly number[], generator: Generator): Sequential
     });
     return layer;
   });
-  return new Sequential(...layers.flatMap((layer, i) => (i === 0 ? [layer] : [new ReLU(), layer])));
+  return new Sequential(...layers.flatMap((layer, i) => (i === 0 ? [layer] : [between.make(), layer])));
 }

@@ -1,8 +1,7 @@
-/** The report of the experiment as one HTML page: nothing is loaded with it, and no script runs in it. */
+/** The report of the experiment as one HTML page. */
 
 import type { About } from '../about.ts';
-import { PAGE_STYLE } from '../page-style.ts';
-import { escapeHtml } from '../rules/charts.ts';
+import { aboutList, definitions, escapeHtml, figure, page, settingsText, wideTable } from '../page.ts';
 import { bandPlot } from './bands.ts';
 import type { Run } from './run.ts';
 import { byAlgorithm, type Curve, curveOf, plasticityRows } from './summary.ts';
@@ -35,56 +34,21 @@ export function report({ runs, algorithms, about }: ReportContents): string {
   const plot = (heading: string, curve: Curve, yTitle: string, note: string): string => {
     const bands = named.map(({ name }) => ({ name, points: curveOf(groups.get(name) ?? [], curve) }));
     const svg = bandPlot({ label: `${yTitle}, over steps`, bands, xTitle: 'steps', yTitle, xStep: first.binSize });
-    return `<h2>${heading}</h2>\n<figure>\n${svg}\n<figcaption>${note}</figcaption>\n</figure>`;
+    return figure(heading, svg, note);
   };
   const [head = [], ...lines] = plasticityRows(runs);
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Loss of plasticity</title>
-<style>${PAGE_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>Loss of plasticity</h1>
-<p>${PROBLEMS[first.problem]} ${escapeHtml(`${first.steps.toLocaleString('en-US')} steps, one example each; ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}.`)}</p>
-<dl>
-${named.map(({ name, about, settings }) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(`${about}; ${settingsText(settings)}`)}</dd>`).join('\n')}
-</dl>
+  const length = `${first.steps.toLocaleString('en-US')} steps, one example each; ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}.`;
+  return page(
+    'Loss of plasticity',
+    `<p>${PROBLEMS[first.problem]} ${escapeHtml(length)}</p>
+${definitions(named.map(({ name, about, settings }) => [name, `${about}; ${settingsText(settings)}`]))}
 <h2>Results</h2>
-<div class="wide"><table>
-<thead>${cells('th', head)}</thead>
-<tbody>
-${lines.map((line) => cells('td', line)).join('\n')}
-</tbody>
-</table></div>
+${wideTable(head, lines)}
 <p>Mean over seeds ± half the interval of 95 %.</p>
 ${plot(first.metric === 'online accuracy' ? 'Online accuracy' : 'Error', 'bins', first.metric, NOTE)}
 ${plot('Dead units', 'dead', 'share of hidden units', 'Hidden units that are 0 for each of the last 1,000 examples of a bin.')}
 ${plot('Effective rank', 'rank', 'effective rank', 'Of the last hidden layer over these examples (Roy and Vetterli 2007); 0 where all units are dead.')}
 <h2>How this was made</h2>
-<dl>
-${Object.entries({
-  Command: about.command,
-  Machine: about.machine,
-  Versions: `palimpsest ${about.versions.palimpsest}, Node ${about.versions.node}, kernels: ${about.kernels}`,
-  Date: about.date,
-})
-  .map(([name, text]) => `<dt>${name}</dt><dd>${escapeHtml(text)}</dd>`)
-  .join('\n')}
-</dl>
-</main>
-</body>
-</html>
-`;
+${aboutList(about)}`,
+  );
 }
-
-const settingsText = (settings: object): string =>
-  Object.entries(settings)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ');
-
-const cells = (tag: 'td' | 'th', texts: readonly string[]): string =>
-  `<tr>${texts.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join('')}</tr>`;

@@ -1,12 +1,15 @@
 /**
  * One run: an algorithm on a problem with a seed, from the first step to the last, as a job. Algorithms with the same seed see the
- * same stream and start from the same weights.
+ * same stream and start from the same weights. Wherever a run is interrupted, it goes on to the same bits: a stream is a
+ * function of the step, and all else that changes is in the learner's parts and in `Progress`.
  */
 
-import { deadUnits, effectiveRank, OnlineMean } from '../../../src/continual/metrics.ts';
+import { CReLU } from '../../../src/continual/everyday.ts';
+import { deadUnits, effectiveRank, OnlineMean, type OnlineMeanState } from '../../../src/continual/metrics.ts';
 import { Generator, noGrad, ReLU, type Sequential, type Tensor } from '../../../src/index.ts';
-import type { Plain, Settings } from '../jobs/job.ts';
-import { PROBLEM_NAMES, type ProblemName } from './algorithm.ts';
+import { JobCheckpoint } from '../jobs/checkpoint.ts';
+import type { CheckpointPlace, Plain, Settings } from '../jobs/job.ts';
+import { type LearnerParts, PROBLEM_NAMES, type ProblemName } from './algorithm.ts';
 import { algorithmOf } from './algorithms.ts';
 import { CHUNK, openProblem, type ProblemSettings } from './problem.ts';
 
@@ -38,21 +41,59 @@ export interface Run {
   readonly dead: readonly (number | null)[];
   /** Effective rank of the last hidden layer over these examples. */
   readonly rank: readonly (number | null)[];
-  /** Time of the steps and their measures, without reading data. */
+  /** Time of the steps and their measures, without reading data and keeping checkpoints. Of a run that was interrupted, of all pieces that count. */
   readonly seconds: number;
 }
 
 /** Milliseconds between two words on how far it is. */
 const REPORT_EVERY = 200;
 
-export async function runJob(settings: Settings, report: (done: number) => Promise<void>): Promise<Plain> {
-  const run = await runOne(settings as unknown as RunSettings, report);
+export async function runJob(
+  settings: Settings,
+  report: (done: number) => Promise<void>,
+  checkpoint: CheckpointPlace | null,
+): Promise<Plain> {
+  const kept = checkpoint === null ? null : new JobCheckpoint(checkpoint);
+  const run = await runOne(settings as unknown as RunSettings, report, kept);
   return run as unknown as Plain;
+}
+
+/** What is known of a run so far. */
+class Progress {
+  readonly means: OnlineMean;
+  readonly dead: (number | null)[] = [];
+  readonly rank: (number | null)[] = [];
+  /** Of what went before this process. */
+  milliseconds = 0;
+
+  constructor(binSize: number) {
+    this.means = new OnlineMean(binSize);
+  }
+
+  stateDict(): ProgressState {
+    const { means, dead, rank, milliseconds } = this;
+    return { means: means.stateDict(), dead, rank, milliseconds };
+  }
+
+  loadStateDict({ means, dead, rank, milliseconds }: ProgressState): void {
+    this.means.loadStateDict(means);
+    this.dead.splice(0, this.dead.length, ...dead);
+    this.rank.splice(0, this.rank.length, ...rank);
+    this.milliseconds = milliseconds;
+  }
+}
+
+interface ProgressState {
+  readonly means: OnlineMeanState;
+  readonly dead: readonly (number | null)[];
+  readonly rank: readonly (number | null)[];
+  readonly milliseconds: number;
 }
 
 export async function runOne(
   told: RunSettings,
   report: (done: number) => Promise<void> = async () => {},
+  checkpoint: JobCheckpoint | null = null,
 ): Promise<Run> {
   const { problem: name, algorithm, settings, seed, steps, binSize } = told;
   if (!PROBLEM_NAMES.includes(name) || binSize % CHUNK !== 0 || steps % binSize !== 0)
@@ -62,11 +103,15 @@ export async function runOne(
   const network = problem.network(generator.fork());
   const learner = algorithmOf(algorithm).make(network, generator.fork(), settings);
   const { x, targets, fill, inputs } = problem.chunk();
-  const means = new OnlineMean(binSize);
-  const [dead, rank]: [(number | null)[], (number | null)[]] = [[], []];
+  const progress = new Progress(binSize);
+  const parts = { ...learner.parts, algorithm: { progress, ...named(learner.parts.algorithm) } };
+  const first = checkpoint?.resume(parts) ?? 0;
+  const { means, dead, rank } = progress;
   const start = performance.now();
+  const earlier = progress.milliseconds;
+  const spent = (): number => earlier + performance.now() - start - (checkpoint?.saving ?? 0);
   let reported = start;
-  for (let step = 0; step < steps; step += CHUNK) {
+  for (let step = first; step < steps; step += CHUNK) {
     fill(step);
     for (let i = 0; i < CHUNK; i++) {
       const loss = learner.learn(x[i]!, targets[i]!);
@@ -77,12 +122,16 @@ export async function runOne(
       dead.push(condition.dead);
       rank.push(condition.rank);
     }
+    if (checkpoint?.isDue) {
+      progress.milliseconds = spent();
+      await checkpoint.save({ ...parts, step: step + CHUNK });
+    }
     if (performance.now() - reported > REPORT_EVERY) {
       reported = performance.now();
       await report((step + CHUNK) / steps);
     }
   }
-  const seconds = Math.round(performance.now() - start) / 1000;
+  const seconds = Math.round(spent()) / 1000;
   const bins = means.means.map(finite);
   return {
     problem: name,
@@ -99,19 +148,24 @@ export async function runOne(
   };
 }
 
+const named = (algorithm: LearnerParts['algorithm']) => (algorithm === undefined ? {} : { learner: algorithm });
+
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
-/** How the hidden units stand on these inputs. */
+/** How the hidden units stand on these inputs. A unit of CReLU is dead where it is 0 before it: then both of its numbers are. */
 function conditionOf(model: Sequential, inputs: Tensor): { dead: number | null; rank: number | null } {
   return noGrad(() => {
     const hidden: Tensor[] = [];
+    let last: Tensor | null = null;
     let h = inputs;
     for (const layer of model) {
+      const before = h;
       h = layer.forward(h);
-      if (layer instanceof ReLU) hidden.push(h);
+      if (!(layer instanceof ReLU || layer instanceof CReLU)) continue;
+      hidden.push(layer instanceof ReLU ? h : before);
+      last = h;
     }
-    const last = hidden.at(-1);
-    if (last === undefined) return { dead: null, rank: null };
+    if (last === null) return { dead: null, rank: null };
     const units = hidden.reduce((sum, { shape }) => sum + shape[1]!, 0);
     const dead = hidden.reduce((sum, layer) => sum + deadUnits(layer).length, 0);
     const allFinite = last.toFloat32Array().every(Number.isFinite);

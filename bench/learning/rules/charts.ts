@@ -1,23 +1,15 @@
-/**
- * The plots of the report, as SVG in a string. Their colours are CSS variables of the page (--series-1 .. --series-8,
- * --grid) and its text colour, so that one plot serves light and dark pages.
- */
+/** The plots of the report: lines over a number, and dots. */
 
 import { LineChart, type LineSeriesOption, ScatterChart, type ScatterSeriesOption } from 'echarts/charts';
-import { GridComponent, LegendComponent } from 'echarts/components';
+import { LegendComponent } from 'echarts/components';
 import * as echarts from 'echarts/core';
-import { SVGRenderer } from 'echarts/renderers';
+import { AXIS, COLOURS, colour, draw, LETTER, longest, TEXT_STYLE, title, WIDTH } from '../charts.ts';
 
-echarts.use([LineChart, ScatterChart, GridComponent, LegendComponent, SVGRenderer]);
+echarts.use([LineChart, ScatterChart, LegendComponent]);
 
-/** Colours of the page; lines beyond them are dashed and take the colours from the first again. */
-export const COLOURS = 8;
 const DASHES = ['solid', 'dashed', 'dotted'] as const;
-const WIDTH = 760;
 const HEIGHT = 340;
 const LEGEND_ENTRY = 20;
-/** Pixels, about, of a letter at the size of the plots. */
-const LETTER = 8;
 
 export type Point = readonly [x: number, y: number];
 
@@ -56,21 +48,24 @@ export function linePlot({ label, lines, xTitle, yTitle, xFrom = 0, from, to, in
       itemStyle: { color },
     };
   });
-  return draw(label, Math.max(HEIGHT, 80 + LEGEND_ENTRY * names.length), {
-    grid: { left: 64, right: legendWidth(names), top: 16, bottom: 56 },
-    legend: {
-      orient: 'vertical',
-      left: WIDTH - legendWidth(names) + 12,
-      top: 12,
-      data: names,
-      icon: 'roundRect',
-      ...TEXT_STYLE,
-      ...LEGEND,
+  return draw(
+    { label, height: Math.max(HEIGHT, 80 + LEGEND_ENTRY * names.length) },
+    {
+      grid: { left: 64, right: legendWidth(names), top: 16, bottom: 56 },
+      legend: {
+        orient: 'vertical',
+        left: WIDTH - legendWidth(names) + 12,
+        top: 12,
+        data: names,
+        icon: 'roundRect',
+        ...TEXT_STYLE,
+        ...LEGEND,
+      },
+      xAxis: { type: 'value', ...title(xTitle, 32), ...AXIS, splitLine: { show: false }, min: xFrom, max: 'dataMax' },
+      yAxis: { type: 'value', ...title(yTitle, 44), ...AXIS, min: from, max: to, interval },
+      series,
     },
-    xAxis: { type: 'value', ...title(xTitle, 32), ...AXIS, splitLine: { show: false }, min: xFrom, max: 'dataMax' },
-    yAxis: { type: 'value', ...title(yTitle, 44), ...AXIS, min: from, max: to, interval },
-    series,
-  });
+  );
 }
 
 export interface DotPlot {
@@ -90,51 +85,20 @@ export function dotPlot({ label, rows, xTitle }: DotPlot): string {
       itemStyle: { color: colour(names.indexOf(name)), opacity: 0.8 },
     }),
   );
-  return draw(label, 80 + 32 * names.length, {
-    grid: { left: 24 + longest(names) * LETTER, right: 32, top: 12, bottom: 56 },
-    xAxis: { type: 'value', scale: true, ...title(xTitle, 32), ...AXIS },
-    yAxis: { type: 'category', data: names, inverse: true, ...AXIS },
-    series,
-  });
+  return draw(
+    { label, height: 80 + 32 * names.length },
+    {
+      grid: { left: 24 + longest(names) * LETTER, right: 32, top: 12, bottom: 56 },
+      xAxis: { type: 'value', scale: true, ...title(xTitle, 32), ...AXIS },
+      yAxis: { type: 'category', data: names, inverse: true, ...AXIS },
+      series,
+    },
+  );
 }
 
-const TEXT = { color: 'currentColor', fontSize: 13 } as const;
-const TEXT_STYLE = { textStyle: TEXT } as const;
 const LEGEND = { itemWidth: 18, itemHeight: 4, itemGap: 8, selectedMode: false } as const;
-const GRID_LINE = { lineStyle: { color: 'var(--grid)' } } as const;
-const AXIS = {
-  axisLabel: TEXT,
-  splitLine: { show: true, ...GRID_LINE },
-  axisLine: { show: true, ...GRID_LINE },
-  axisTick: { show: false },
-} as const;
-
-const title = (name: string, nameGap: number) =>
-  ({ name, nameGap, nameLocation: 'middle', nameTextStyle: TEXT }) as const;
-
-const colour = (place: number): string => `var(--series-${(place % COLOURS) + 1})`;
-
-const longest = (names: readonly string[]): number => Math.max(...names.map(({ length }) => length));
 
 const legendWidth = (names: readonly string[]): number => 48 + longest(names) * LETTER;
-
-function draw(label: string, height: number, option: echarts.EChartsCoreOption): string {
-  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height });
-  try {
-    chart.setOption({ animation: false, backgroundColor: 'transparent', textStyle: FONT, ...option });
-    // Within HTML the namespaces are known, and nothing here answers to the pointer.
-    return chart
-      .renderToSVGString()
-      .replaceAll(/<style.*?<\/style>\s*/gs, '')
-      .replaceAll(/ xmlns(:xlink)?="[^"]*"/g, '')
-      .replace('<svg ', `<svg role="img" aria-label="${escapeHtml(label)}" `);
-  } finally {
-    // An open chart keeps the program running.
-    chart.dispose();
-  }
-}
-
-const FONT = { color: 'currentColor', fontFamily: 'inherit' } as const;
 
 /** A plot as a file of its own, for documents that show images; middling colours serve light and dark pages. */
 export function standalone(svg: string): string {
@@ -144,16 +108,4 @@ export function standalone(svg: string): string {
     '<svg ',
     `<svg xmlns="http://www.w3.org/2000/svg" style="${series};--grid:#88888855;color:#7d828a;font-family:sans-serif" `,
   );
-}
-
-/** The text as it stands in HTML, between tags and in attributes. */
-export function escapeHtml(text: string): string {
-  const entities: Readonly<Record<string, string>> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&#39;',
-  };
-  return text.replace(/[&<>"']/g, (character) => entities[character] ?? character);
 }

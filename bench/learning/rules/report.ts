@@ -1,14 +1,11 @@
-/**
- * The report of a comparison as one HTML page: nothing is loaded with it, and no script runs in it. Every text that
- * comes from outside (folders, the command line) is escaped.
- */
+/** The report of a comparison as one HTML page. */
 
 import type { About } from '../about.ts';
 import type { DataSet } from '../images.ts';
-import { PAGE_STYLE } from '../page-style.ts';
+import { aboutList, definitions, escapeHtml, figure, html, page, wideTable } from '../page.ts';
 import { percent } from '../table.ts';
 import { angleCells } from './angles.ts';
-import { dotPlot, escapeHtml, linePlot } from './charts.ts';
+import { dotPlot, linePlot } from './charts.ts';
 import type { Configuration } from './configuration.ts';
 import type { Measurement } from './measure.ts';
 
@@ -26,20 +23,10 @@ export function report(contents: ReportContents): string {
   const seeds = [...new Set(measurements.map(({ row }) => row.seed))];
   const trained =
     seeds.length === 1 ? `seed ${seeds[0]}` : `${seeds.length} seeds (${seeds.join(', ')}), each from new weights`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Learning rules compared</title>
-<style>${PAGE_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>Learning rules compared</h1>
-<p>${html`${about.data}: ${grouped(train.count)} training and ${grouped(test.count)} held-out images of ${train.height} x ${train.width} pixels; ${trained}.`}</p>
-<dl>
-${configurations.map(({ name, about }) => html`<dt>${name}</dt><dd>${about}</dd>\n`).join('')}</dl>
+  return page(
+    'Learning rules compared',
+    `${html`<p>${about.data}: ${grouped(train.count)} training and ${grouped(test.count)} held-out images of ${train.height} x ${train.width} pixels; ${trained}.</p>`}
+${definitions(configurations.map(({ name, about }) => [name, about]))}
 <h2>Results</h2>
 ${resultsTable(measurements)}
 <p>${RESULTS_NOTE}</p>
@@ -48,11 +35,8 @@ ${figure('Held-out accuracy', heldOutAccuracy(configurations, measurements), HEL
 <h2>Angle to backpropagation</h2>
 ${angleSection(configurations, measurements)}
 <h2>How this was made</h2>
-${aboutList(about)}
-</main>
-</body>
-</html>
-`;
+${aboutList(about)}`,
+  );
 }
 
 const RESULTS_NOTE = `Test accuracy: share of the held-out images that are classified rightly after training. Prequential: share of the
@@ -70,10 +54,6 @@ begin at 0.`;
 const ANGLE_NOTE = `Degrees between the rule's weight update and that of backpropagation at the same weights, by layer; the mean over the
 same four batches of training images at each point. 0 is the same direction; from 90 on, a small step that way does not lower the loss.
 One line for each layer and seed.`;
-
-function figure(heading: string, plot: string, note: string): string {
-  return `<h2>${heading}</h2>\n<figure>\n${plot}\n<figcaption>${note}</figcaption>\n</figure>`;
-}
 
 function learningCurves(measurements: readonly Measurement[]): string {
   const lines = measurements.map(({ row, curve }) => ({
@@ -139,41 +119,20 @@ function resultsTable(measurements: readonly Measurement[]): string {
     'multiply-adds',
     'steps/s',
   ];
-  const lines = measurements.map(({ row }) =>
-    cells('td', [
-      row.rule,
-      row.layers.join('-'),
-      String(row.batch),
-      String(row.epochs),
-      String(row.seed),
-      percent(row.accuracy),
-      percent(row.prequential),
-      grouped(Math.round(row.multiplyAdds)),
-      grouped(Math.round(row.stepsPerSecond)),
-      angleCells(row.angles).join(' '),
-    ]),
-  );
-  return `<div class="wide"><table>\n<thead>${cells('th', [...head, 'angle'])}</thead>\n<tbody>\n${lines.join('\n')}\n</tbody>\n</table></div>`;
-}
-
-const cells = (tag: 'td' | 'th', texts: readonly string[]): string =>
-  `<tr>${texts.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join('')}</tr>`;
-
-function aboutList(about: About): string {
-  const { palimpsest, node } = about.versions;
-  const entries = [
-    ['Command', about.command],
-    ['Machine', about.machine],
-    ['Versions', `palimpsest ${palimpsest}, Node ${node}, kernels: ${about.kernels}`],
-    ['Date', about.date],
-  ] as const;
-  return `<dl>\n${entries.map(([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>\n`).join('')}</dl>`;
+  const lines = measurements.map(({ row }) => [
+    row.rule,
+    row.layers.join('-'),
+    String(row.batch),
+    String(row.epochs),
+    String(row.seed),
+    percent(row.accuracy),
+    percent(row.prequential),
+    grouped(Math.round(row.multiplyAdds)),
+    grouped(Math.round(row.stepsPerSecond)),
+    angleCells(row.angles).join(' '),
+  ]);
+  return wideTable([...head, 'angle'], lines);
 }
 
 /** 503552 as '503,552'. */
 const grouped = (count: number): string => count.toLocaleString('en-US');
-
-/** A template whose values are escaped and whose own text is not. */
-function html(strings: TemplateStringsArray, ...values: readonly (string | number)[]): string {
-  return String.raw({ raw: strings }, ...values.map((value) => escapeHtml(String(value))));
-}

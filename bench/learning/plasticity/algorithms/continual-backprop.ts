@@ -2,8 +2,8 @@
 
 import { ContinualBackprop } from '../../../../src/continual/continual-backprop.ts';
 import type { Utility } from '../../../../src/continual/utility.ts';
-import { SGD, zeros } from '../../../../src/index.ts';
-import { defineAlgorithm, gradientLearner } from '../algorithm.ts';
+import { SGD } from '../../../../src/index.ts';
+import { defineAlgorithm, gradientLearner, probe } from '../algorithm.ts';
 
 /** Plain data, so that a job can carry it. */
 type Own = {
@@ -36,8 +36,10 @@ export const continualBackprop = defineAlgorithm<Own>({
   },
   make(network, generator, { lr, ...options }) {
     const { model } = network;
-    const inputs = model.parameters()[0]!.shape[1]!;
-    const continual = new ContinualBackprop(model.forward(zeros([1, inputs])), { ...options, generator });
-    return gradientLearner(network, new SGD(model.parameters(), { lr }), (output) => continual.step(output));
+    const continual = new ContinualBackprop(probe(model), { ...options, generator });
+    return gradientLearner(network, new SGD(model.parameters(), { lr }), {
+      ...{ generator, algorithm: continual },
+      afterStep: (output) => continual.step(output),
+    });
   },
 });

@@ -19,19 +19,28 @@ export const shrinkPerturb = defineAlgorithm({
     const parameters = network.model.parameters();
     const noise = parameters.map(({ size }) => new Float32Array(size));
     let steps = 0;
-    return gradientLearner(network, new SGD(parameters, { lr, weightDecay }), () => {
-      if (++steps % every !== 0) return;
-      for (const [i, parameter] of parameters.entries()) {
-        const added = noise[i] as Float32Array;
-        generator.fillNormal(added, 0, sigma * Math.sqrt(every));
-        withData(
-          parameter,
-          (weights) => {
-            for (let j = 0; j < added.length; j++) weights[j]! += added[j]!;
-          },
-          { write: true },
-        );
-      }
+    return gradientLearner(network, new SGD(parameters, { lr, weightDecay }), {
+      generator,
+      algorithm: {
+        stateDict: () => ({ steps }),
+        loadStateDict(state: { steps: number }) {
+          steps = state.steps;
+        },
+      },
+      afterStep() {
+        if (++steps % every !== 0) return;
+        for (const [i, parameter] of parameters.entries()) {
+          const added = noise[i] as Float32Array;
+          generator.fillNormal(added, 0, sigma * Math.sqrt(every));
+          withData(
+            parameter,
+            (weights) => {
+              for (let j = 0; j < added.length; j++) weights[j]! += added[j]!;
+            },
+            { write: true },
+          );
+        }
+      },
     });
   },
 });

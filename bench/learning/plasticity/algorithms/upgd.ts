@@ -14,5 +14,5 @@ export const upgd = defineAlgorithm({
     'permuted-short': IMAGES,
   },
   make: (network, generator, options) =>
-    gradientLearner(network, new UPGD(network.model.parameters(), options, { generator })),
+    gradientLearner(network, new UPGD(network.model.parameters(), options, { generator }), { generator }),
 });

@@ -134,6 +134,22 @@ describe('running jobs', () => {
     },
   );
 
+  it('are told where they may keep a checkpoint, unless nothing is kept; with the result it goes', slow, async () => {
+    const folder = temporaryFolder();
+    const job = tiny({ number: 1, shows: 'checkpoint' });
+    const path = join(folder, `.${job.id}.checkpoint`);
+    writeFileSync(path, 'kept');
+    const options = (results: string | null) => ({ results, 'jobs-at-once': 1, jobs: null });
+    const [done] = await runAsTold([job], MODULE, options(folder), silent);
+    expect(done?.result).toEqual({ job: job.id, path });
+    expect(readdirSync(folder)).toEqual([`${job.id}.json`]);
+    // Of a process that was killed between the two.
+    writeFileSync(path, 'kept');
+    await runAsTold([job], MODULE, options(folder), silent);
+    expect(readdirSync(folder)).toEqual([`${job.id}.json`]);
+    expect((await runAsTold([job], MODULE, options(null), silent))[0]?.result).toBeNull();
+  });
+
   it('does the others when one fails, and says what failed and why', slow, async () => {
     const folder = temporaryFolder();
     const jobs = [tiny({ number: 1, end: 'throw' }), tiny({ number: 2, end: 'exit' }), tiny({ number: 3 })];

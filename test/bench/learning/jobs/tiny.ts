@@ -1,7 +1,13 @@
 /** Jobs that take no time, for tests: they square a number, wait to be let go, fail, or end their process. */
 
 import { appendFileSync, existsSync } from 'node:fs';
-import { type Job, makeJob, type Plain, type Settings } from '../../../../bench/learning/jobs/job.ts';
+import {
+  type CheckpointPlace,
+  type Job,
+  makeJob,
+  type Plain,
+  type Settings,
+} from '../../../../bench/learning/jobs/job.ts';
 
 interface Tiny {
   readonly number: number;
@@ -10,12 +16,19 @@ interface Tiny {
   /** Writes its process id to this file, a line. */
   readonly log?: string;
   readonly end?: 'throw' | 'exit';
+  /** Its result is where it may keep a checkpoint. */
+  readonly shows?: 'checkpoint';
 }
 
 export const tiny = (job: Tiny): Job => makeJob(['tiny', job.number], job as unknown as Settings);
 
-export async function runJob(settings: Settings, report: (done: number) => Promise<void>): Promise<Plain> {
-  const { number, gate, log, end } = settings as unknown as Tiny;
+export async function runJob(
+  settings: Settings,
+  report: (done: number) => Promise<void>,
+  checkpoint: CheckpointPlace | null,
+): Promise<Plain> {
+  const { number, gate, log, end, shows } = settings as unknown as Tiny;
+  if (shows === 'checkpoint') return checkpoint as Plain;
   if (log !== undefined) appendFileSync(log, `${number} ${process.pid}\n`);
   await report(0.5);
   while (gate !== undefined && !existsSync(gate)) {
