@@ -60,7 +60,10 @@ export const PLASTICITY_OPTIONS = {
   seeds: wholeNumberOption('N', 'runs of each algorithm, with the seeds 1 to N (default: 3)', {
     ...{ least: 1, most: 100_000, initial: 3 },
   }),
-  change: choiceOption('regression: what changes every 10,000 steps, one slow bit or all of them', ['one', 'all']),
+  change: choiceOption(
+    'regression: what changes every 10,000 steps, all slow bits (the published runs) or one of them',
+    ['all', 'one'],
+  ),
   data: textOption(
     'DIR',
     'permuted, permuted-short: the IDX files in this folder (MNIST) instead of the embedded digits',
@@ -126,7 +129,7 @@ export async function jobsOf(options: PlasticityOptions): Promise<Job[]> {
     throw new UserError(`--steps must be a multiple of ${binSize}, the steps of a bin, but it is ${steps}.`);
   if (problem === 'regression' && data !== null)
     throw new UserError('--data: slowly changing regression makes its own data. It is for --problem permuted.');
-  if (problem !== 'regression' && change !== 'one')
+  if (problem !== 'regression' && change !== 'all')
     throw new UserError('--change: permuted images change all at once. It is for --problem regression.');
   // A job is the same wherever its data lie.
   const content = data === null ? null : await fingerprintOf(data);
@@ -134,7 +137,8 @@ export async function jobsOf(options: PlasticityOptions): Promise<Job[]> {
     Array.from({ length: seeds }, (_, i) => {
       const settings: RunSettings = {
         ...{ problem, algorithm, settings: algorithmOf(algorithm).settings[problem], seed: i + 1, steps, binSize },
-        ...{ change, data: content },
+        // Nothing but regression depends on it: their jobs have one and the same.
+        ...{ change: problem === 'regression' ? change : 'one', data: content },
       };
       const here = data === null ? undefined : { data: resolve(data) };
       return makeJob([problem, algorithm, `seed${i + 1}`], settings as unknown as Settings, here);

@@ -316,7 +316,7 @@ describe('npm start -- plasticity', () => {
   it('refuses what does not fit together, in a sentence', async () => {
     await expect(jobsOf(optionsOf('--steps', '30000'))).rejects.toThrow('--steps must be a multiple of 20000');
     await expect(jobsOf(optionsOf('--data', 'mnist'))).rejects.toThrow(/--data: .* It is for --problem permuted/);
-    await expect(jobsOf(optionsOf('--problem', 'permuted', '--change', 'all'))).rejects.toThrow(
+    await expect(jobsOf(optionsOf('--problem', 'permuted', '--change', 'one'))).rejects.toThrow(
       /--change: .* It is for --problem regression/,
     );
     expect(() => optionsOf('--problem', 'chess')).toThrow(
@@ -360,7 +360,7 @@ describe('npm start -- plasticity', () => {
       ...['problem', 'algorithm', 'settings', 'seed', 'metric', 'steps', 'binSize', 'bins', 'dead', 'rank', 'seconds'],
     ]);
     expect(written.about.command).toMatch(
-      /^npm start -- plasticity --problem regression --algorithms l2,backprop --steps 20000 --seeds 2 --change one --results .*results --json .*a\.json --html .*a\.html$/,
+      /^npm start -- plasticity --problem regression --algorithms l2,backprop --steps 20000 --seeds 2 --change all --results .*results --json .*a\.json --html .*a\.html$/,
     );
     const page = readFileSync(html, 'utf8');
     expect(page).toContain(
