@@ -17,6 +17,8 @@ const apart = [
 export default defineConfig({
   test: {
     execArgv: ['--expose-gc'],
+    // A busy machine makes a test of a second take many; what hangs still ends.
+    testTimeout: 20_000,
     projects: [
       { extends: true, test: { name: 'together', include: together, exclude: apart, isolate: false } },
       {

@@ -110,7 +110,14 @@ export {
 
 // Units, resets, networks that keep learning
 export { onReset, type Part, type ResetListener, reset } from './state/reset.ts';
-export { activationsOf, findUnits, type Outgoing, type UnitLayer, type UnitNorm } from './state/units.ts';
+export {
+  activationsOf,
+  findUnits,
+  type Outgoing,
+  type UnitLayer,
+  type UnitNorm,
+  type UnitRunning,
+} from './state/units.ts';
 export type { Activation, Activations } from './state/units.ts';
 export { ContinualBackprop, type ContinualBackpropOptions } from './continual/continual-backprop.ts';
 export type { ContinualBackpropState, Replacement, UnitStatistics } from './continual/continual-backprop.ts';
@@ -142,6 +149,7 @@ export { contextBatches, joint, mixedBatches, scenarioStream } from './data/scen
 export type { ContextBatchesOptions, ScenarioStreamOptions } from './data/scenarios-batches.ts';
 export type { KindOptions } from './data/scenarios-build.ts';
 export { type Answering, type EvaluateOptions, evaluate } from './continual/evaluate.ts';
+export { type LearnScenarioOptions, learnScenario } from './continual/learn-scenario.ts';
 export { ContinualLearner, type ContinualLearnerOptions, SeparateNetworks } from './continual/learner.ts';
 export type { Learning, Method, Step } from './continual/method.ts';
 export {
@@ -240,6 +248,7 @@ export { expand, sum } from './ops/sum.ts';
 export { amax, amin, argmax, argmin, mean, norm, prod, std, type VarianceOptions, variance } from './ops/reduce.ts';
 export { logSoftmax, logsumexp, softmax } from './ops/softmax.ts';
 export { layerNorm } from './ops/normalization.ts';
+export { batchNorm, type BatchNormCall, type RunningStatistics } from './ops/batch-normalization.ts';
 export { cholesky, solvePositive, triangularSolve } from './ops/solve.ts';
 export { cat, clone, flatten, flip, pad, permute, type Range, reshape, slice, squeeze, stack } from './ops/shape.ts';
 export { transpose, unsqueeze } from './ops/shape.ts';
@@ -261,6 +270,7 @@ export { Linear, type LinearOptions } from './nn/linear.ts';
 export { Conv2d, type Conv2dOptions } from './nn/convolution.ts';
 export { AvgPool2d, MaxPool2d } from './nn/pool.ts';
 export { Dropout } from './nn/dropout.ts';
+export { BatchNorm1d, BatchNorm2d, type BatchNormOptions } from './nn/normalization.ts';
 export { LayerNorm, type LayerNormOptions } from './nn/normalization.ts';
 export { ELU, GELU, Hardswish, LeakyReLU, LogSigmoid, LogSoftmax, Mish, ReLU, SELU } from './nn/activation.ts';
 export { Sigmoid, SiLU, Softmax, Softplus, Tanh } from './nn/activation.ts';

@@ -10,6 +10,7 @@ import { add, mul } from '../ops/binary.ts';
 import { crossEntropy } from '../ops/loss.ts';
 import { argmax } from '../ops/reduce.ts';
 import { slice } from '../ops/shape.ts';
+import { Optimizer, type Slot } from '../optim/optimizer.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Batch, Learning, Method, Step } from './method.ts';
 
@@ -39,6 +40,8 @@ export class ContinualLearner {
   #steps = 0;
 
   constructor({ model, optimizer, methods = [] }: ContinualLearnerOptions) {
+    checkMethods(methods);
+    checkOptimizer(optimizer, model);
     this.model = model;
     this.methods = methods;
     this.#optimizer = optimizer;
@@ -132,6 +135,27 @@ export class ContinualLearner {
       for (const { module, training } of modes) module.training = training;
     }
   }
+}
+
+function checkMethods(methods: readonly unknown[]): void {
+  for (const [i, method] of methods.entries()) {
+    if (typeof method === 'object' && method !== null && 'name' in method) continue;
+    throw new TypeError(
+      typeof method === 'function'
+        ? `ContinualLearner: methods[${i}] is the function ${method.name}. Give what it returns: ${method.name}({ ... }).`
+        : `ContinualLearner: methods[${i}] is no method but ${method === null ? 'null' : typeof method}.`,
+    );
+  }
+}
+
+/** Steps of another model's optimizer would be steps into nothing. Another kind of optimizer is trusted. */
+function checkOptimizer(optimizer: unknown, model: Module): void {
+  if (!(optimizer instanceof Optimizer)) return;
+  const held = new Set(optimizer.groups.flatMap(({ slots }) => slots.map(({ parameter }: Slot) => parameter)));
+  if (!model.parameters().some((parameter) => held.has(parameter)))
+    throw new Error(
+      "ContinualLearner: the optimizer holds none of the model's parameters. Make it over model.parameters() of this model.",
+    );
 }
 
 /**

@@ -73,13 +73,20 @@ export function drawRows(
   return rows;
 }
 
-/** Replaces units of a layer: incoming weights as given, one unit after the other, norms as at first, the rest 0. */
+/**
+ * Replaces units of a layer: incoming weights as given, one unit after the other, norms and their running statistics as at first, the
+ * rest 0. Running statistics that are plain means over all batches (momentum null) go on counting those of the old unit.
+ */
 export function replaceUnits(layer: UnitLayer, units: readonly number[], rows: ArrayLike<number>): void {
   reset(layer.weight, { rows: units }, rows);
   if (layer.bias !== null) reset(layer.bias, { rows: units }, 0);
   for (const { parameter, inner, start } of layer.norms) {
     const index = units.flatMap((unit) => columnsOf(unit, layer.units, inner, parameter.size));
     reset(parameter, { index }, start);
+  }
+  for (const { buffer, inner, start } of layer.running) {
+    const index = units.flatMap((unit) => columnsOf(unit, layer.units, inner, buffer.size));
+    reset(buffer, { index }, start);
   }
   for (const { weight, inner } of layer.outgoing) {
     const columns = units.flatMap((unit) => columnsOf(unit, layer.units, inner, weight.shape[1]!));

@@ -231,6 +231,56 @@ interface OtherKernels {
     accumulate: number,
   ): void;
 
+  /**
+   * x is [outer, channels, inner], here and below. moments[c] = the mean of channel c, moments[channels + c] = its variance (the mean
+   * of the squares of distances from the mean). Of no numbers both are 0.
+   */
+  batchMoments(x: number, moments: number, outer: number, channels: number, inner: number): void;
+  /** out = (x - mean[c]) / sqrt(variance[c] + eps) * weight[c] + bias[c]; weight, bias: 0 for none. */
+  batchNorm(
+    x: number,
+    mean: number,
+    variance: number,
+    weight: number,
+    bias: number,
+    out: number,
+    outer: number,
+    channels: number,
+    inner: number,
+    eps: number,
+  ): void;
+  /**
+   * out (+)= the gradient of x: a (g - mean(g) - n mean(g n)) by channels, where mean and variance are x's own (ofBatch 1), a g where they
+   * are given (0); n = (x - mean) s, s = 1 / sqrt(variance + eps), a = s weight.
+   */
+  batchNormSlope(
+    g: number,
+    x: number,
+    mean: number,
+    variance: number,
+    weight: number,
+    out: number,
+    outer: number,
+    channels: number,
+    inner: number,
+    eps: number,
+    ofBatch: number,
+    accumulate: number,
+  ): void;
+  /** out[c] (+)= the gradient of the weight, the sum of g n. */
+  batchNormWeightSlope(
+    g: number,
+    x: number,
+    mean: number,
+    variance: number,
+    out: number,
+    outer: number,
+    channels: number,
+    inner: number,
+    eps: number,
+    accumulate: number,
+  ): void;
+
   /** out[0] = scale * sum_i (a[i] - b[i])^2 */
   squaredError(a: number, b: number, out: number, n: number, scale: number): void;
   /** out[i] (+)= 2 scale g[0] (a[i] - b[i]) */

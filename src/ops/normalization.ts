@@ -77,22 +77,33 @@ const layerNormOp: Op<Inputs, Attributes> = defineOp({
     })),
 });
 
-/**
- * Before weight and bias, rows of mean 0 and of the length they have: sqrt(columns), but for a trace of eps. Shorter ones can be
- * produced too, by numbers whose variance is about eps; those are passed over, since no input near an ordinary one gives
- * them. Where a weight is 0 and where a wish is the same number throughout, the normalized numbers stay what they are.
- */
+/** Rows as `nearestOf` says. */
 function nearestNormalized(wished: Tensor, node: Recorded<Inputs, Attributes>): Tensor {
   const [x, weight, bias] = node.inputs as [Tensor, Tensor?, Tensor?];
-  const columns = sizesOf(x)[1];
-  const present = normalized(x, node.attributes.eps).rows;
+  return nearestOf(wished, normalized(x, node.attributes.eps).rows, weight, bias, [-1]);
+}
+
+/**
+ * What normalization over `axes` can produce, near a wish: before weight and bias, numbers of mean 0 and of the length that the
+ * `present` ones have, sqrt(their number) but for a trace of eps. Shorter ones can be produced too, by numbers whose variance is
+ * about eps; those are passed over, since no input near an ordinary one gives them. Where a weight is 0 and where a wish is the
+ * same number throughout, the normalized numbers stay what they are.
+ */
+export function nearestOf(
+  wished: Tensor,
+  present: Tensor,
+  weight: Tensor | undefined,
+  bias: Tensor | undefined,
+  axes: readonly number[],
+): Tensor {
+  const count = axes.reduce((product, axis) => product * present.shape.at(axis)!, 1);
   const shifted = bias === undefined ? wished : sub(wished, bias);
   const undone =
     weight === undefined ? shifted : where(eq(weight, 0), present, div(shifted, where(eq(weight, 0), 1, weight)));
-  const centred = sub(undone, mean(undone, -1, true));
-  const length = norm(centred, -1, true);
-  const has = norm(present, -1, true);
-  const wanted = where(eq(has, 0), Math.sqrt(columns), has);
+  const centred = sub(undone, mean(undone, axes, true));
+  const length = norm(centred, axes, true);
+  const has = norm(present, axes, true);
+  const wanted = where(eq(has, 0), Math.sqrt(count), has);
   const nearest = where(eq(length, 0), present, mul(centred, div(wanted, length)));
   const weighed = weight === undefined ? nearest : mul(nearest, weight);
   return bias === undefined ? weighed : add(weighed, bias);

@@ -2,16 +2,17 @@
  * Units of a network, found in the recorded graph: what comes into each, what leaves it, and what it did.
  *
  * A hidden unit is an output of a linear layer, or a channel of a convolution, that other layers read. To it belong: a row
- * of the incoming weight, a number of its bias, numbers of normalizations on the way, and columns of every weight that
- * reads it (H * W columns each where a flattened image is read). Nobody lists them by hand: the walk goes back from an output
- * of the network through the ops that keep units apart.
+ * of the incoming weight, a number of its bias, numbers of normalizations on the way (what they learn and what they remember of
+ * batches), and columns of every weight that reads it (H * W columns each where a flattened image is read). Nobody lists
+ * them by hand: the walk goes back from an output of the network through the ops that keep units apart.
  *
  * Between two layers a value is seen as [outer, units, inner] in row-major order: after a linear layer inner is 1, after a
  * convolution it is the image. Reshaping leaves that order alone, so no case of flattening needs a rule of its own.
  */
 import type { AnyOp } from '../autograd/define.ts';
 import type { Node } from '../autograd/node.ts';
-import { showShape } from '../tensor/layout.ts';
+import type { RunningStatistics } from '../ops/batch-normalization.ts';
+import { showShape, sizeOf } from '../tensor/layout.ts';
 import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 
 /** Weights that read units: the columns of unit u are those c with floor(c / inner) mod units = u. */
@@ -31,6 +32,14 @@ export interface UnitNorm {
   readonly start: 0 | 1;
 }
 
+/** Running statistics of a normalization between, in the same manner. They are buffers: no parameters, and nothing learns them. */
+export interface UnitRunning {
+  readonly buffer: Tensor;
+  readonly inner: number;
+  /** What it starts as: 0 for a mean, 1 for a variance. */
+  readonly start: 0 | 1;
+}
+
 /** What follows a layer: an activation by the name of its op, with its slope if it has one; null: none. */
 export interface Activation {
   readonly name: string;
@@ -46,6 +55,7 @@ export interface UnitLayer {
   readonly bias: Tensor | null;
   readonly activation: Activation | null;
   readonly norms: readonly UnitNorm[];
+  readonly running: readonly UnitRunning[];
   /** All layers that read the units. */
   readonly outgoing: readonly Outgoing[];
   /** Where in a graph of the same network the activations stand: so many steps back from this output. */
@@ -66,6 +76,7 @@ const elementwise = new Set([
   ...['powScalar', 'identity', 'clone'],
 ]);
 const notActivations = new Set(['identity', 'clone']);
+const norms = new Set(['layerNorm', 'batchNorm', 'batchNormInUse']);
 const pools = new Set(['maxPool2d', 'avgPool2d']);
 /** Behind the last layer, where nothing is reset, these may stand too. */
 const tails = new Set(['softmax', 'logSoftmax']);
@@ -102,8 +113,8 @@ function cannotPass({ op, inputs }: Node): Error {
       ? 'joins several values (a residual sum, a loss, a product of layers), so a unit has no weights of its own'
       : 'does not keep units apart';
   return new Error(
-    `findUnits: ${name} ${why}. Units are found through linear, conv2d, reshape, elementwise activations, dropout, layerNorm and ` +
-      "pooling; give the network's output, not the loss.",
+    `findUnits: ${name} ${why}. Units are found through linear, conv2d, reshape, elementwise activations, dropout, layerNorm, ` +
+      "batchNorm and pooling; give the network's output, not the loss.",
   );
 }
 
@@ -121,8 +132,7 @@ function wayBack(start: Tensor, tail: boolean): Way {
     if (node.inputs.length === 0)
       throw new Error('findUnits: the graph of this output was given back. Ask before the next backward call.');
     const { name } = node.op;
-    const passes =
-      elementwise.has(name) || pools.has(name) || name === 'reshape' || name === 'layerNorm' || isMask(node);
+    const passes = elementwise.has(name) || pools.has(name) || norms.has(name) || name === 'reshape' || isMask(node);
     if (!passes && !(tail && tails.has(name))) throw cannotPass(node);
     passed.push(node);
     node = nodeOf(node.inputs[0]!);
@@ -132,14 +142,39 @@ function wayBack(start: Tensor, tail: boolean): Way {
 /** A layer while the graph is being walked. */
 interface Found extends UnitLayer {
   readonly norms: UnitNorm[];
+  readonly running: UnitRunning[];
   readonly outgoing: Outgoing[];
 }
 
+/** What belongs to the units in a normalization: how many of its numbers stand side by side for one, null if none is one unit's. */
+function heldBy({ op, inputs }: Node, units: number, inner: number): number | null | 'mixed' {
+  const [, columns, ...places] = inputs[0]!.shape as [number, number, ...number[]];
+  if (op!.name === 'layerNorm') {
+    // A norm within a unit's own image has one weight for all units: it belongs to none.
+    if (inner % columns === 0 && columns < units * inner) return null;
+    return columns % (units * inner) === 0 ? inner : 'mixed';
+  }
+  // A channel is a run of so many numbers, and lies within one unit.
+  const run = sizeOf(places);
+  return inner % run === 0 && (columns * run) % (units * inner) === 0 ? inner / run : 'mixed';
+}
+
+/** The operands of a normalization that are learned, and its running statistics. */
+function partsOf({ op, inputs, attributes }: Node): { learned: readonly Tensor[]; running: readonly Tensor[] } {
+  if (op!.name === 'batchNormInUse') return { learned: inputs.slice(3), running: inputs.slice(1, 3) };
+  const { running = null } = attributes as { running?: RunningStatistics | null };
+  return { learned: inputs.slice(1), running: running === null ? [] : [running.mean, running.variance] };
+}
+
 /** Follows units from the layer that makes them to the one that reads them. */
-function follow(maker: Node, passed: readonly Node[], reader: Node): { norms: UnitNorm[]; outgoing: Outgoing } {
+function follow(
+  maker: Node,
+  passed: readonly Node[],
+  reader: Node,
+): { norms: UnitNorm[]; running: UnitRunning[]; outgoing: Outgoing } {
   const units = maker.inputs[1]!.shape[0]!;
   let inner = maker.op!.name === 'conv2d' ? maker.output.shape[2]! * maker.output.shape[3]! : 1;
-  const norms: UnitNorm[] = [];
+  const found: { norms: UnitNorm[]; running: UnitRunning[] } = { norms: [], running: [] };
   const asImage = (x: Tensor): boolean => x.ndim === 4 && x.shape[1] === units && x.shape[2]! * x.shape[3]! === inner;
   const mixed = (name: string, shape: readonly number[]): Error =>
     new Error(
@@ -152,16 +187,15 @@ function follow(maker: Node, passed: readonly Node[], reader: Node): { norms: Un
       if (!asImage(before)) throw mixed(name, before.shape);
       inner = node.output.shape[2]! * node.output.shape[3]!;
     }
-    if (name !== 'layerNorm') continue;
-    const columns = before.shape[1]!;
-    // A norm within a unit's own image has one weight for all units: it belongs to none.
-    if (inner % columns === 0 && columns < units * inner) continue;
-    if (columns % (units * inner) !== 0) throw mixed(name, before.shape);
-    for (const [at, start] of [
-      [1, 1],
-      [2, 0],
-    ] as const)
-      if (node.inputs[at] !== undefined) norms.push({ parameter: leafOf('norm', node.inputs[at]), inner, start });
+    if (!norms.has(name)) continue;
+    const side = heldBy(node, units, inner);
+    if (side === 'mixed') throw mixed(name, before.shape);
+    if (side === null) continue;
+    const { learned, running } = partsOf(node);
+    for (const [i, parameter] of learned.entries())
+      found.norms.push({ parameter: leafOf('norm', parameter), inner: side, start: i === 0 ? 1 : 0 });
+    for (const [i, buffer] of running.entries())
+      found.running.push({ buffer: leafOf('norm', buffer), inner: side, start: i === 0 ? 0 : 1 });
   }
   const [input, weight, bias] = reader.inputs as [Tensor, Tensor, Tensor?];
   const own = { weight: leafOf('weight', weight), bias: bias === undefined ? null : leafOf('bias', bias) };
@@ -172,10 +206,10 @@ function follow(maker: Node, passed: readonly Node[], reader: Node): { norms: Un
         `findUnits: a convolution in groups reads the ${units} channels of a layer, and its weight ${showShape(weight.shape)} has no ` +
           'column for each of them. Units are found before convolutions of one group.',
       );
-    return { norms, outgoing: { ...own, inner: 1 } };
+    return { ...found, outgoing: { ...own, inner: 1 } };
   }
   if (input.shape[1]! % (units * inner) !== 0) throw mixed('linear', input.shape);
-  return { norms, outgoing: { ...own, inner } };
+  return { ...found, outgoing: { ...own, inner } };
 }
 
 function activationIn(passed: readonly Node[]): Activation | null {
@@ -217,7 +251,7 @@ export function findUnits(outputs: Tensor | readonly Tensor[]): UnitLayer[] {
     owners.set(weight, reader);
     const { from: maker, passed } = wayBack(reader.inputs[0]!, false);
     if (maker === null || atHeads.has(maker)) continue;
-    const { norms, outgoing } = follow(maker, passed, reader);
+    const { norms, running, outgoing } = follow(maker, passed, reader);
     const known = layers.get(maker);
     if (known === undefined) {
       const [, incoming, bias] = maker.inputs as [Tensor, Tensor, Tensor?];
@@ -228,6 +262,7 @@ export function findUnits(outputs: Tensor | readonly Tensor[]): UnitLayer[] {
         bias: bias === undefined ? null : leafOf('bias', bias),
         activation: activationIn(passed),
         norms,
+        running,
         outgoing: [outgoing],
         place: { output, steps },
       });
@@ -236,6 +271,8 @@ export function findUnits(outputs: Tensor | readonly Tensor[]): UnitLayer[] {
       known.outgoing.push(outgoing);
       for (const norm of norms)
         if (!known.norms.some(({ parameter }) => parameter === norm.parameter)) known.norms.push(norm);
+      for (const one of running)
+        if (!known.running.some(({ buffer }) => buffer === one.buffer)) known.running.push(one);
     }
   }
   if (layers.size === 0)

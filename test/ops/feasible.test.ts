@@ -38,7 +38,7 @@ function anyInputs({ name }: AnyOp, { inputs }: Call, draw: Draw, scale: number)
   const [x] = drawn as [Tensor];
   if (name === 'cholesky') return [matmul(x, transpose(x)).add(eye(x.shape[0]!))];
   // Where the variance is far above eps.
-  return name === 'layerNorm' ? [x.mul(300), ...inputs.slice(1)] : drawn;
+  return name === 'layerNorm' || name === 'batchNorm' ? [x.mul(300), ...inputs.slice(1)] : drawn;
 }
 
 const projecting = ops.filter(

@@ -79,13 +79,13 @@ describe('units are found', () => {
     ];
     expect(layers).toEqual([
       {
-        ...{ units: 4, kind: 'linear', weight: first.weight, bias: first.bias, norms: [] },
+        ...{ units: 4, kind: 'linear', weight: first.weight, bias: first.bias, norms: [], running: [] },
         activation: { name: 'relu', slope: null },
         outgoing: [{ weight: second.weight, bias: null, inner: 1 }],
         place: { output: 0, steps: 2 },
       },
       {
-        ...{ units: 5, kind: 'linear', weight: second.weight, bias: null, norms: [] },
+        ...{ units: 5, kind: 'linear', weight: second.weight, bias: null, norms: [], running: [] },
         activation: { name: 'elu', slope: null },
         outgoing: [{ weight: last.weight, bias: last.bias, inner: 1 }],
         place: { output: 0, steps: 0 },

@@ -1,5 +1,6 @@
 /** All reference kernels, bound to the memory they work on. */
 import type { Kernels, Memory, ReferenceKernels } from '../table.ts';
+import { batchNormalization } from './batch-normalization.ts';
 import { convolution } from './convolution.ts';
 import { elementwise } from './elementwise.ts';
 import { gemm } from './gemm.ts';
@@ -19,6 +20,7 @@ const reference: ReferenceKernels = {
   ...movement,
   ...softmax,
   ...normalization,
+  ...batchNormalization,
   ...squaredError,
   ...gemm,
   ...solve,

@@ -5,6 +5,7 @@
 import { referenceKernels } from '../reference/table.ts';
 import type { KernelName, Kernels, Memory } from '../table.ts';
 import { WasmModule } from './assembler.ts';
+import { batchNormalizationFamilies } from './batch-normalization.ts';
 import { convolutionFamily } from './convolution.ts';
 import { elementwiseFamilies } from './elementwise.ts';
 import type { Environment, Family } from './family.ts';
@@ -33,6 +34,7 @@ const families: readonly Family[] = [
   ...reduceFamilies,
   ...softmaxFamilies,
   ...normalizationFamilies,
+  ...batchNormalizationFamilies,
   ...squaredErrorFamilies,
   ...optimizerFamilies,
 ];
