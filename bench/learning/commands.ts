@@ -3,14 +3,23 @@
  */
 
 import { type Command, columns } from './command-line.ts';
+import { compositionCommand } from './composition/command.ts';
 import { forgettingCommand } from './forgetting/command.ts';
+import { importanceCommand } from './importance/command.ts';
 import { mergeCommand } from './jobs/merge-command.ts';
 import { plasticityCommand } from './plasticity/command.ts';
 import { rulesCommand } from './rules/command.ts';
 import { createTrainCommand } from './train-command.ts';
 import { UserError } from './user-error.ts';
 
-const NAMED: readonly Command[] = [rulesCommand, plasticityCommand, forgettingCommand, mergeCommand];
+const NAMED: readonly Command[] = [
+  rulesCommand,
+  plasticityCommand,
+  forgettingCommand,
+  importanceCommand,
+  compositionCommand,
+  mergeCommand,
+];
 
 const UNNAMED = createTrainCommand(`Other commands, each with a --help of its own:
 

@@ -1,18 +1,18 @@
 /** Adam and AdamW; and proximal steps where targets, anchors or gates are. */
 
+import { checkFresh } from '../autograd/inbox.ts';
 import { noGrad } from '../autograd/modes.ts';
 import type { Node } from '../autograd/node.ts';
-import { add, mul } from '../ops/binary.ts';
-import { sqrt } from '../ops/elementwise.ts';
 import { writeAt } from '../state/reset.ts';
 import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
-import { address, contiguous, packed, wroteTo } from '../tensor/access.ts';
-import { buffer, tensor, zeros } from '../tensor/create.ts';
+import { address, contiguous, wroteTo } from '../tensor/access.ts';
+import { buffer, zeros } from '../tensor/create.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type Guide, isDue, moveGuided, readGuides, slopeOf } from './guided.ts';
+import { type Guide, isDue, readGuides } from './guided.ts';
 import { checkNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts';
-import { adamRestarted, ownFactors } from './restarts.ts';
+import { moveGuided, type Tile } from './proximal.ts';
+import { addCorrected, correct, correction, correctionsAt } from './restarts.ts';
 
 export interface AdamOptions {
   /** Learning rate: about the size of a step, whatever the gradient's size; 0.001 unless given. */
@@ -66,25 +66,6 @@ function checkAs(name: string): (options: AdamOptions) => void {
   };
 }
 
-/** What is below this changes nothing when it is taken from 1. */
-const negligible = 2 ** -60;
-
-/**
- * 1 - beta ** steps, by repeated squaring: multiplications round the same in every engine, Math.pow need not.
- */
-function correction(beta: number, steps: number): number {
-  let product = 1;
-  let square = beta;
-  for (let rest = steps; rest > 0; ) {
-    if (square < negligible) return 1;
-    const half = Math.floor(rest / 2);
-    if (half * 2 !== rest) product *= square;
-    square *= square;
-    rest = half;
-  }
-  return 1 - product;
-}
-
 /** Both optimizers; they differ in how weight decay acts (`decoupled`: beside the gradient, not through it). */
 abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
   readonly #name: string;
@@ -115,7 +96,7 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
         const node = parameter.node as Node | null;
         if (node === null) continue;
         const guide = guides?.get(parameter);
-        if (guide !== undefined || node.springs !== null) {
+        if (guide !== undefined || node.springs !== null || slot.restarts !== null || !parameter.layout.contiguous) {
           if (isDue(node, guide)) this.#stepGuided(slot, group, node, guide);
           continue;
         }
@@ -138,10 +119,7 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
         const m = address(mean);
         const v = address(meanSquare);
         const vMax = largest === null ? 0 : address(largest);
-        if (slot.restarts !== null) {
-          const at = { w, g, m, v, vMax, restarts: address(slot.restarts) };
-          adamRestarted({ at, size: n, steps: slot.steps, lr, betas, eps, weightDecay, decoupled });
-        } else run.adam(w, g, m, v, vMax, n, lr, beta1, beta2, eps, weightDecay, decoupled, correction1, correction2);
+        run.adam(w, g, m, v, vMax, n, lr, beta1, beta2, eps, weightDecay, decoupled, correction1, correction2);
         wroteTo(parameter);
         wroteTo(mean);
         wroteTo(meanSquare);
@@ -157,33 +135,44 @@ abstract class AdamBase extends Optimizer<AdamOptions, AdamSlot> {
   }
 
   #moveGuided(slot: AdamSlot, options: AdamOptions, node: Node, guide: Guide | undefined): void {
+    checkFresh(node);
     const { parameter } = slot;
     const { lr, betas, eps, weightDecay, amsgrad } = options;
-    const l2 = this.#decoupled ? 0 : weightDecay;
-    const slope = contiguous(slopeOf(parameter, node, guide, l2));
+    const [beta1, beta2] = betas;
     slot.steps += 1;
     slot.mean ??= buffer(zeros(parameter.shape));
     slot.meanSquare ??= buffer(zeros(parameter.shape));
     if (amsgrad) slot.maxMeanSquare ??= buffer(zeros(parameter.shape));
-    const { mean, meanSquare } = slot;
+    const { mean, meanSquare, steps, restarts } = slot;
     const largest = amsgrad ? slot.maxMeanSquare : null;
-    const [c1, c2] = [correction(betas[0], slot.steps), correction(betas[1], slot.steps)];
-    // The kernel moves the moments, and in place of the weight something that nobody needs.
-    const scratch = packed(zeros(parameter.shape));
-    const [w, g, m, v] = [address(scratch), address(slope), address(mean), address(meanSquare)];
-    const vMax = largest === null ? 0 : address(largest);
-    run.adam(w, g, m, v, vMax, parameter.size, 0, betas[0], betas[1], 1, 0, 0, c1, c2);
-    for (const written of [mean, meanSquare, ...(largest === null ? [] : [largest])]) wroteTo(written);
-    settle();
-    const { restarts, steps } = slot;
-    const [by1, by2] =
-      restarts === null
-        ? [tensor(1 / c1), tensor(1 / c2)]
-        : [ownFactors(betas[0], steps, restarts), ownFactors(betas[1], steps, restarts)];
-    const direction = mul(mean, by1);
-    const resistance = add(sqrt(mul(largest ?? meanSquare, by2)), eps);
-    const decay = this.#decoupled ? weightDecay : 0;
-    moveGuided(this.#name, parameter, node, guide, { direction, resistance, lr, decay, unbounded: eps === 0 });
+    const corrections = correctionsAt(steps, betas, restarts);
+    const { mean: toMean, root: toRoot, classes } = corrections;
+    const kernel = ({ at, n }: Tile, slope: number, rate: number, w: number): void => {
+      const vMax = largest === null ? 0 : at[2]!;
+      run.fill(w, n, 0);
+      run.adam(w, slope, at[0]!, at[1]!, vMax, n, rate, beta1, beta2, eps, 0, 0, toMean.value, toRoot.value);
+    };
+    const written = largest === null ? [mean, meanSquare] : [mean, meanSquare, largest];
+    moveGuided(parameter, node, guide, {
+      name: this.#name,
+      lr,
+      l2: this.#decoupled ? 0 : weightDecay,
+      decay: this.#decoupled ? weightDecay : 0,
+      unbounded: eps === 0,
+      written,
+      read: classes === null ? [] : [classes],
+      step: classes === null ? (tile, slope, rate) => kernel(tile, slope, rate, tile.force) : null,
+      advance(tile, slope, rate) {
+        const { at, n, force, stiffness, work } = tile;
+        const ofClass = at[written.length]!;
+        // Of the kernel only the moments are wanted here.
+        kernel(tile, slope, 0, work);
+        addCorrected(toMean, ofClass, at[0]!, force, n, work);
+        run.sqrt(at[largest === null ? 1 : 2]!, stiffness, n, 0, 0);
+        correct(toRoot, ofClass, stiffness, n, work);
+        run.scale(stiffness, stiffness, n, 1 / rate, eps / rate);
+      },
+    });
   }
 }
 

@@ -1,14 +1,16 @@
 /** Stochastic gradient descent, with momentum in PyTorch's form; and proximal steps where targets, anchors or gates are. */
 
+import { checkFresh } from '../autograd/inbox.ts';
 import { noGrad } from '../autograd/modes.ts';
 import type { Node } from '../autograd/node.ts';
 import { settle } from '../storage/context.ts';
 import { run } from '../storage/dispatch.ts';
-import { address, contiguous, packed, wroteTo } from '../tensor/access.ts';
+import { address, contiguous, wroteTo } from '../tensor/access.ts';
 import { buffer, zeros } from '../tensor/create.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type Guide, isDue, moveGuided, readGuides, slopeOf } from './guided.ts';
+import { type Guide, isDue, readGuides } from './guided.ts';
 import { checkNonNegative, Optimizer, type OptimizerParameters, type Slot } from './optimizer.ts';
+import { moveGuided, type Tile } from './proximal.ts';
 
 export interface SGDOptions {
   /**
@@ -81,7 +83,7 @@ export class SGD extends Optimizer<SGDOptions, SGDSlot> {
         const node = parameter.node as Node | null;
         if (node === null) continue;
         const guide = guides?.get(parameter);
-        if (guide !== undefined || node.springs !== null || lr === Infinity) {
+        if (guide !== undefined || node.springs !== null || lr === Infinity || !parameter.layout.contiguous) {
           if (isDue(node, guide)) this.#stepGuided(slot, group, node, guide);
           continue;
         }
@@ -113,23 +115,33 @@ export class SGD extends Optimizer<SGDOptions, SGDSlot> {
   }
 
   #moveGuided(slot: SGDSlot, options: SGDOptions, node: Node, guide: Guide | undefined): void {
+    checkFresh(node);
     const { parameter } = slot;
-    const { lr, momentum, dampening, nesterov, weightDecay } = options;
-    let direction = slopeOf(parameter, node, guide, weightDecay);
-    if (momentum !== 0) {
-      const first = slot.velocity === null ? 1 : 0;
-      slot.velocity ??= buffer(zeros(parameter.shape));
-      const { velocity } = slot;
-      const slope = contiguous(direction);
-      direction = packed(zeros(parameter.shape));
-      // From 0, at rate -1, the kernel leaves the direction itself.
-      const [d, g, v] = [address(direction), address(slope), address(velocity)];
-      run.sgd(d, g, v, parameter.size, -1, momentum, dampening, nesterov ? 1 : 0, 0, first);
-      wroteTo(direction);
-      wroteTo(velocity);
-      settle();
-    }
-    const unbounded = lr === Infinity;
-    moveGuided('SGD', parameter, node, guide, { direction, resistance: null, lr, decay: 0, unbounded });
+    const { lr, momentum, dampening, weightDecay } = options;
+    const nesterov = options.nesterov ? 1 : 0;
+    const first = slot.velocity === null ? 1 : 0;
+    if (momentum !== 0) slot.velocity ??= buffer(zeros(parameter.shape));
+    const { velocity } = slot;
+    const keeps = momentum !== 0 && velocity !== null;
+    /** Takes rate d from what stands in `force`. */
+    const take = ({ at, n, force }: Tile, slope: number, rate: number): void =>
+      run.sgd(force, slope, keeps ? at[0]! : 0, n, rate, momentum, dampening, nesterov, 0, first);
+    moveGuided(parameter, node, guide, {
+      name: 'SGD',
+      lr,
+      l2: weightDecay,
+      decay: 0,
+      unbounded: lr === Infinity,
+      written: keeps ? [velocity] : [],
+      read: [],
+      step(tile, slope, rate) {
+        run.fill(tile.force, tile.n, 0);
+        take(tile, slope, rate);
+      },
+      advance(tile, slope, rate) {
+        take(tile, slope, 1);
+        run.fill(tile.stiffness, tile.n, 1 / rate);
+      },
+    });
   }
 }

@@ -15,9 +15,11 @@ import { type Hook, onValue } from '../autograd/hooks.ts';
 import type { Message } from '../autograd/message.ts';
 import { withRecording } from '../autograd/modes.ts';
 import { sub } from '../ops/binary.ts';
+import { heap, run } from '../storage/dispatch.ts';
 import { constant } from '../tensor/create.ts';
 import { broadcastShapes, sameShape, showShape } from '../tensor/layout.ts';
 import { checkTensor, numbersOf, Tensor } from '../tensor/tensor.ts';
+import { inTiles } from '../tensor/tiles.ts';
 import { putInto, stateFor } from './side-state.ts';
 
 /** A factor for each weight: a number, a tensor that broadcasts to the parameter, or a function that gives one. */
@@ -28,14 +30,28 @@ export function readGate(who: string, gate: Gate, { shape }: Tensor): Tensor {
   const given = withRecording(false, () => (typeof gate === 'function' ? gate() : gate));
   const value = typeof given === 'number' ? constant(given) : given;
   checkTensor(who, value);
-  for (const x of numbersOf(value))
-    if (!(x >= 0 && x < Infinity))
-      throw new Error(`${who}: a gate is a finite number from 0 (nothing passes) up, not ${x}. Usual is 0 to 1.`);
+  if (!isGate(value)) {
+    const wrong = numbersOf(value).find((x) => !(x >= 0 && x < Infinity));
+    throw new Error(`${who}: a gate is a finite number from 0 (nothing passes) up, not ${wrong}. Usual is 0 to 1.`);
+  }
   if (!sameShape(broadcastShapes(who, value.shape, shape), shape))
     throw new Error(
       `${who}: a gate of shape ${showShape(value.shape)} does not broadcast to a parameter of shape ${showShape(shape)}.`,
     );
   return value.node === null ? value : value.detach();
+}
+
+/** Whether all numbers are finite and from 0 up. It is asked at every step, so kernels find the least and the largest. */
+function isGate(value: Tensor): boolean {
+  let yes = true;
+  inTiles([value], [], ([x], n, least, largest) => {
+    run.min(x!, least, 1, n, 1, 0);
+    run.max(x!, largest, 1, n, 1, 0);
+    const { floats } = heap;
+    // Of a NaN neither is true.
+    yes &&= floats[least]! >= 0 && floats[largest]! < Infinity;
+  });
+  return yes;
 }
 
 /** A gate must be of the right kind at once, not at the first step. Functions are asked when they are needed. */
