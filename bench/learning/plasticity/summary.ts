@@ -41,8 +41,10 @@ export function plasticityRows(runs: readonly Run[]): string[][] {
       String(of.length),
       over(of, ({ bins }) => bins.slice(0, tenth)),
       over(of, ({ bins }) => bins.slice(-tenth)),
-      over(of, ({ dead }) => dead.slice(-1)),
-      over(of, ({ rank }) => rank.slice(-1)),
+      // A network without hidden units has none that could die.
+      ...(of.every(({ dead }) => dead.at(-1) === null)
+        ? ['-', '-']
+        : [over(of, ({ dead }) => dead.slice(-1)), over(of, ({ rank }) => rank.slice(-1))]),
       average(of.map(({ steps, seconds }) => steps / seconds))?.toFixed(0) ?? '',
     ]),
   ];
