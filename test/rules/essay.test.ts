@@ -159,7 +159,8 @@ describe('the rulers', () => {
   it('give means with intervals, and slopes', () => {
     const { mean, half } = estimate([1, 2, 3]);
     expect(mean).toBe(2);
-    expect(half).toBeCloseTo(4.303 / Math.sqrt(3), 12);
+    // t at 97.5 % with 2 degrees of freedom: 0.95 sqrt(2 / (1 - 0.95^2)).
+    expect(half).toBeCloseTo((0.95 * Math.sqrt(2 / (1 - 0.95 ** 2))) / Math.sqrt(3), 9);
     expect(estimate([7])).toEqual({ mean: 7, half: 0, values: [7] });
     expect(slopeOf([1, 3, 5, 7])).toBe(2);
   });

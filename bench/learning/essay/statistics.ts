@@ -2,6 +2,7 @@
 
 import type { Tensor } from '../../../src/index.ts';
 import { numbersOf } from '../../../src/tensor/tensor.ts';
+import { interval } from '../interval.ts';
 
 /** The entries of a tensor, row-major, as a copy in double precision. */
 export const doubles = (x: Tensor): Float64Array => Float64Array.from(numbersOf(x));
@@ -35,17 +36,11 @@ export interface Estimate {
   readonly values: readonly number[];
 }
 
-/** Student's t at 97.5 %, by degrees of freedom from 1. */
-const STUDENT = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228] as const;
-
 export function estimate(values: readonly number[]): Estimate {
-  const n = values.length;
-  const mean = values.reduce((sum, value) => sum + value, 0) / n;
-  if (n < 2) return { mean, half: 0, values };
-  const t = STUDENT[n - 2];
-  if (t === undefined) throw new Error(`estimate: from 1 to ${STUDENT.length + 1} values, not ${n}.`);
-  const square = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
-  return { mean, half: t * Math.sqrt(square / n), values };
+  const found = interval(values);
+  if (found === null) throw new Error('estimate: there are no values.');
+  const { mean, high } = found;
+  return { mean, half: high === null ? 0 : high - mean, values };
 }
 
 /** The slope of the line of least squares through (0, y0), (1, y1), ... */

@@ -1,9 +1,9 @@
 /**
  * Curves with bands about them, as SVG in a string, drawn by hand: in the manner of the other reports' plots their colours are
- * variables of the page.
+ * variables of the page. Lines beyond the number of colours are dashed.
  */
 
-import { COLOURS } from '../charts.ts';
+import { COLOURS, colour as colourOf } from '../charts.ts';
 import type { Interval } from '../interval.ts';
 import { escapeHtml } from '../page.ts';
 
@@ -54,7 +54,8 @@ export function bandPlot({ label, bands, xTitle, yTitle, xStep }: BandPlot): str
   parts.push(text(`x="${(LEFT + right) / 2}" y="${HEIGHT - 10}"`, xTitle, 'text-anchor="middle"'));
   parts.push(text(`x="14" y="${middle}" transform="rotate(-90 14 ${middle})"`, yTitle, 'text-anchor="middle"'));
   for (const [place, { name, points }] of bands.entries()) {
-    const colour = `var(--series-${(place % COLOURS) + 1})`;
+    const colour = colourOf(place);
+    const dashes = place < COLOURS ? '' : ' stroke-dasharray="6 4"';
     for (const stretch of stretches(points)) {
       const upper = stretch.map(([bin, { mean, high }]) => `${x(bin)},${y(high ?? mean)}`);
       const lower = stretch.map(([bin, { mean, low }]) => `${x(bin)},${y(low ?? mean)}`).reverse();
@@ -64,11 +65,12 @@ export function bandPlot({ label, bands, xTitle, yTitle, xStep }: BandPlot): str
       const [only] = stretch;
       if (stretch.length === 1 && only !== undefined)
         parts.push(`<circle cx="${x(only[0])}" cy="${y(only[1].mean)}" r="3" fill="${colour}"/>`);
-      else parts.push(`<polyline points="${line.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`);
+      else
+        parts.push(`<polyline points="${line.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"${dashes}/>`);
     }
     const row = TOP + 12 + 22 * place;
     parts.push(
-      `<line x1="${right + 16}" x2="${right + 34}" y1="${row}" y2="${row}" stroke="${colour}" stroke-width="4"/>`,
+      `<line x1="${right + 16}" x2="${right + 34}" y1="${row}" y2="${row}" stroke="${colour}" stroke-width="4"${dashes}/>`,
     );
     parts.push(text(`x="${right + 42}" y="${row}"`, name, 'dy="0.35em"'));
   }

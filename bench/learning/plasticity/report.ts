@@ -3,7 +3,7 @@
 import type { About } from '../about.ts';
 import { aboutList, definitions, escapeHtml, figure, page, settingsText, wideTable } from '../page.ts';
 import { bandPlot } from './bands.ts';
-import type { Run } from './run.ts';
+import { DORMANT_TAU, type Run } from './run.ts';
 import { byAlgorithm, type Curve, curveOf, plasticityRows } from './summary.ts';
 
 export interface ReportContents {
@@ -47,7 +47,14 @@ ${wideTable(head, lines)}
 <p>Mean over seeds ± half the interval of 95 %.</p>
 ${plot(first.metric === 'online accuracy' ? 'Online accuracy' : 'Error', 'bins', first.metric, NOTE)}
 ${plot('Dead units', 'dead', 'share of hidden units', 'Hidden units that are 0 for each of the last 1,000 examples of a bin.')}
+${plot(
+  'Dormant units',
+  'dormant',
+  'share of hidden units',
+  `Hidden units whose mean |h| over these examples is at most ${DORMANT_TAU} of their layer's mean (Sokar et al. 2023); the dead ones are among them.`,
+)}
 ${plot('Effective rank', 'rank', 'effective rank', 'Of the last hidden layer over these examples (Roy and Vetterli 2007); 0 where all units are dead.')}
+${plot('Weight magnitude', 'magnitude', 'mean |w|', 'Of all weights, without the biases, at the end of a bin.')}
 <h2>How this was made</h2>
 ${aboutList(about)}`,
   );

@@ -5,7 +5,14 @@
  */
 
 import { CReLU } from '../../../src/continual/everyday.ts';
-import { deadUnits, effectiveRank, OnlineMean, type OnlineMeanState } from '../../../src/continual/metrics.ts';
+import {
+  deadUnits,
+  dormantUnits,
+  effectiveRank,
+  OnlineMean,
+  type OnlineMeanState,
+  weightMagnitude,
+} from '../../../src/continual/metrics.ts';
 import { Generator, noGrad, ReLU, type Sequential, type Tensor } from '../../../src/index.ts';
 import { JobCheckpoint } from '../jobs/checkpoint.ts';
 import type { CheckpointPlace, Plain, Settings } from '../jobs/job.ts';
@@ -25,6 +32,13 @@ export type RunSettings = {
   readonly binSize: number;
 } & ProblemSettings;
 
+/** How a network stands at the end of each bin. Null where it has no hidden units, or numbers are not finite. */
+export const CONDITIONS = ['dead', 'dormant', 'rank', 'magnitude'] as const;
+export type Condition = (typeof CONDITIONS)[number];
+
+/** A hidden unit is dormant where its mean |h| is at most this share of its layer's mean, as in ReDo's defaults. */
+export const DORMANT_TAU = 0.1;
+
 /** What came of a run: a row of the JSON file. Where numbers are null, they were not finite. */
 export interface Run {
   readonly problem: ProblemName;
@@ -39,8 +53,12 @@ export interface Run {
   readonly bins: readonly (number | null)[];
   /** Share of the hidden units that are dead at the end of each bin: 0 for all of the last CHUNK examples. Null where there are none. */
   readonly dead: readonly (number | null)[];
+  /** Share that is dormant over these examples: see DORMANT_TAU. */
+  readonly dormant: readonly (number | null)[];
   /** Effective rank of the last hidden layer over these examples. */
   readonly rank: readonly (number | null)[];
+  /** Mean |w| over all weights, without the biases. */
+  readonly magnitude: readonly (number | null)[];
   /** Time of the steps and their measures, without reading data and keeping checkpoints. Of a run that was interrupted, of all pieces that count. */
   readonly seconds: number;
 }
@@ -58,11 +76,12 @@ export async function runJob(
   return run as unknown as Plain;
 }
 
+type Conditions = Readonly<Record<Condition, readonly (number | null)[]>>;
+
 /** What is known of a run so far. */
 class Progress {
   readonly means: OnlineMean;
-  readonly dead: (number | null)[] = [];
-  readonly rank: (number | null)[] = [];
+  readonly conditions: Record<Condition, (number | null)[]> = { dead: [], dormant: [], rank: [], magnitude: [] };
   /** Of what went before this process. */
   milliseconds = 0;
 
@@ -71,22 +90,19 @@ class Progress {
   }
 
   stateDict(): ProgressState {
-    const { means, dead, rank, milliseconds } = this;
-    return { means: means.stateDict(), dead, rank, milliseconds };
+    const { means, conditions, milliseconds } = this;
+    return { means: means.stateDict(), ...conditions, milliseconds };
   }
 
-  loadStateDict({ means, dead, rank, milliseconds }: ProgressState): void {
+  loadStateDict({ means, milliseconds, ...conditions }: ProgressState): void {
     this.means.loadStateDict(means);
-    this.dead.splice(0, this.dead.length, ...dead);
-    this.rank.splice(0, this.rank.length, ...rank);
+    for (const name of CONDITIONS) this.conditions[name].splice(0, this.conditions[name].length, ...conditions[name]);
     this.milliseconds = milliseconds;
   }
 }
 
-interface ProgressState {
+interface ProgressState extends Conditions {
   readonly means: OnlineMeanState;
-  readonly dead: readonly (number | null)[];
-  readonly rank: readonly (number | null)[];
   readonly milliseconds: number;
 }
 
@@ -106,7 +122,7 @@ export async function runOne(
   const progress = new Progress(binSize);
   const parts = { ...learner.parts, algorithm: { progress, ...named(learner.parts.algorithm) } };
   const first = checkpoint?.resume(parts) ?? 0;
-  const { means, dead, rank } = progress;
+  const { means, conditions } = progress;
   const start = performance.now();
   const earlier = progress.milliseconds;
   const spent = (): number => earlier + performance.now() - start - (checkpoint?.saving ?? 0);
@@ -119,8 +135,7 @@ export async function runOne(
     }
     if ((step + CHUNK) % binSize === 0) {
       const condition = conditionOf(learner.model, inputs);
-      dead.push(condition.dead);
-      rank.push(condition.rank);
+      for (const name of CONDITIONS) conditions[name].push(condition[name]);
     }
     if (checkpoint?.isDue) {
       progress.milliseconds = spent();
@@ -134,16 +149,8 @@ export async function runOne(
   const seconds = Math.round(spent()) / 1000;
   const bins = means.means.map(finite);
   return {
-    problem: name,
-    algorithm,
-    settings,
-    seed,
-    metric: problem.metric,
-    steps,
-    binSize,
-    bins,
-    dead,
-    rank,
+    ...{ problem: name, algorithm, settings, seed, metric: problem.metric, steps, binSize, bins },
+    ...conditions,
     seconds,
   };
 }
@@ -152,8 +159,9 @@ const named = (algorithm: LearnerParts['algorithm']) => (algorithm === undefined
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
 
-/** How the hidden units stand on these inputs. A unit of CReLU is dead where it is 0 before it: then both of its numbers are. */
-function conditionOf(model: Sequential, inputs: Tensor): { dead: number | null; rank: number | null } {
+/** How the network stands on these inputs. A unit of CReLU is dead where it is 0 before it: then both of its numbers are. */
+function conditionOf(model: Sequential, inputs: Tensor): Readonly<Record<Condition, number | null>> {
+  const magnitude = finite(weightMagnitude(model.parameters().filter(({ ndim }) => ndim > 1)));
   return noGrad(() => {
     const hidden: Tensor[] = [];
     let last: Tensor | null = null;
@@ -165,10 +173,16 @@ function conditionOf(model: Sequential, inputs: Tensor): { dead: number | null; 
       hidden.push(layer instanceof ReLU ? h : before);
       last = h;
     }
-    if (last === null) return { dead: null, rank: null };
+    if (last === null) return { dead: null, dormant: null, rank: null, magnitude };
     const units = hidden.reduce((sum, { shape }) => sum + shape[1]!, 0);
-    const dead = hidden.reduce((sum, layer) => sum + deadUnits(layer).length, 0);
-    const allFinite = last.toFloat32Array().every(Number.isFinite);
-    return { dead: dead / units, rank: allFinite ? effectiveRank(last) : null };
+    const share = (found: (layer: Tensor) => readonly number[]): number =>
+      hidden.reduce((sum, layer) => sum + found(layer).length, 0) / units;
+    const allFinite = hidden.every((layer) => layer.toFloat32Array().every(Number.isFinite));
+    return {
+      dead: share(deadUnits),
+      dormant: allFinite ? share((layer) => dormantUnits(layer, DORMANT_TAU)) : null,
+      rank: allFinite ? effectiveRank(last) : null,
+      magnitude,
+    };
   });
 }

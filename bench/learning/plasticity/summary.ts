@@ -2,7 +2,7 @@
 
 import { average, type Interval, interval, showInterval } from '../interval.ts';
 import { table } from '../table.ts';
-import type { Run } from './run.ts';
+import type { Condition, Run } from './run.ts';
 
 /** Runs by algorithm, in the order in which algorithms come first. */
 export function byAlgorithm(runs: readonly Run[]): Map<string, Run[]> {
@@ -11,7 +11,7 @@ export function byAlgorithm(runs: readonly Run[]): Map<string, Run[]> {
   return groups;
 }
 
-export type Curve = 'bins' | 'dead' | 'rank';
+export type Curve = 'bins' | Condition;
 
 /** The interval over runs at each bin. */
 export const curveOf = (runs: readonly Run[], curve: Curve): (Interval | null)[] =>
@@ -34,6 +34,7 @@ export function plasticityRows(runs: readonly Run[]): string[][] {
       'last',
       'dead at the end',
       'rank',
+      'mean |w|',
       'steps/s',
     ],
     ...[...byAlgorithm(runs)].map(([name, of]) => [
@@ -45,6 +46,7 @@ export function plasticityRows(runs: readonly Run[]): string[][] {
       ...(of.every(({ dead }) => dead.at(-1) === null)
         ? ['-', '-']
         : [over(of, ({ dead }) => dead.slice(-1)), over(of, ({ rank }) => rank.slice(-1))]),
+      over(of, ({ magnitude }) => magnitude.slice(-1)),
       average(of.map(({ steps, seconds }) => steps / seconds))?.toFixed(0) ?? '',
     ]),
   ];

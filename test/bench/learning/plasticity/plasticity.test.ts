@@ -94,7 +94,9 @@ describe('a run of slowly changing regression', () => {
     expect(all.slice(0, 10)).toEqual(one.slice(0, 10));
     expect(all.slice(10)).not.toEqual(one.slice(10));
     expect(run).toMatchObject({ metric: 'mean squared error', steps: 3000, binSize: 1000, settings: { lr: 0.01 } });
-    expect([run.bins, run.dead, run.rank].map(({ length }) => length)).toEqual([3, 3, 3]);
+    expect([run.bins, run.dead, run.dormant, run.rank, run.magnitude].map(({ length }) => length)).toEqual([
+      3, 3, 3, 3, 3,
+    ]);
   });
 
   it('shows every algorithm with the given network the same stream from the same weights: without steps to take they do not differ', async () => {
@@ -137,6 +139,22 @@ describe('a run of slowly changing regression', () => {
     expect(alive.dead[0]).toBeLessThan(1);
     expect(alive.rank[0]).toBeGreaterThan(1);
     expect(alive.rank[0]).toBeLessThanOrEqual(5);
+  });
+
+  it('sees dormant units and the size of the weights', async () => {
+    const run = await runOne(regression({ settings: { lr: 0.5 }, steps: CHUNK }));
+    expect(run.dormant[0]).toBeGreaterThanOrEqual(run.dead[0]!);
+    // Weights are as at first where nothing moves: Kaiming's uniform ones, of bound sqrt(6 / inputs) and 1 for the last layer's sqrt(3 / 5).
+    const still = await runOne(regression({ settings: { lr: 0 }, steps: CHUNK }));
+    const expected = (100 * (Math.sqrt(6 / 20) / 2) + 5 * (Math.sqrt(3 / 5) / 2)) / 105;
+    expect(Math.abs(still.magnitude[0]! / expected - 1)).toBeLessThan(0.15);
+    expect((await runOne(regression({ settings: { lr: 0.01 }, steps: CHUNK }))).magnitude[0]).not.toBe(
+      still.magnitude[0],
+    );
+    // The threshold is on the mean: a unit that is rarely on is dormant and not dead.
+    const linear = await runOne(regression({ algorithm: 'linear', settings: { lr: 0 }, steps: CHUNK }));
+    expect([linear.dead, linear.dormant, linear.rank]).toEqual([[null], [null], [null]]);
+    expect(linear.magnitude[0]).toBeGreaterThan(0);
   });
 });
 
@@ -346,7 +364,7 @@ describe('npm start -- plasticity', () => {
     } as unknown as NodeJS.WriteStream;
     await plasticityCommand.start([...words, '--json', json, '--html', html], output);
     expect(said).toMatch(
-      /^algorithm +seeds +mean squared error, first 20000 steps +last +dead at the end +rank +steps\/s$/m,
+      /^algorithm +seeds +mean squared error, first 20000 steps +last +dead at the end +rank +mean \|w\| +steps\/s$/m,
     );
     expect(said).toMatch(/^4\/4 jobs {2}100 % {2}0 s left {2}regression_/m);
     const written = JSON.parse(readFileSync(json, 'utf8'));
@@ -357,7 +375,21 @@ describe('npm start -- plasticity', () => {
       ['l2', 2],
     ]);
     expect(Object.keys(written.runs[0])).toEqual([
-      ...['problem', 'algorithm', 'settings', 'seed', 'metric', 'steps', 'binSize', 'bins', 'dead', 'rank', 'seconds'],
+      ...[
+        'problem',
+        'algorithm',
+        'settings',
+        'seed',
+        'metric',
+        'steps',
+        'binSize',
+        'bins',
+        'dead',
+        'dormant',
+        'rank',
+        'magnitude',
+        'seconds',
+      ],
     ]);
     expect(written.about.command).toMatch(
       /^npm start -- plasticity --problem regression --algorithms l2,backprop --steps 20000 --seeds 2 --change all --results .*results --json .*a\.json --html .*a\.html$/,
@@ -366,7 +398,7 @@ describe('npm start -- plasticity', () => {
     expect(page).toContain(
       '<dt>l2</dt><dd>stochastic gradient descent on the loss and weightDecay / 2 |w|^2; lr 0.01, weightDecay 0.01</dd>',
     );
-    expect(page.match(/<svg /g)).toHaveLength(3);
+    expect(page.match(/<svg /g)).toHaveLength(5);
     expect(page).not.toMatch(/NaN|undefined|<script|https?:/);
 
     expect(readdirSync(results)).toHaveLength(4);
@@ -396,17 +428,17 @@ describe('a part of the jobs', () => {
 
 describe('means over seeds', () => {
   it('have the interval of Student', () => {
-    // t at 97.5 % with 3 degrees of freedom is 3.182; the deviation of 1, 2, 3, 4 is sqrt(5 / 3).
+    // t at 97.5 % with 3 degrees of freedom is 3.182446; the deviation of 1, 2, 3, 4 is sqrt(5 / 3).
     const { mean, low, high } = interval([1, 2, 3, 4])!;
     expect(mean).toBe(2.5);
-    expect(high! - mean).toBeCloseTo((3.182 * Math.sqrt(5 / 3)) / 2, 9);
+    expect(high! - mean).toBeCloseTo((3.182446 * Math.sqrt(5 / 3)) / 2, 6);
     expect(mean - low!).toBeCloseTo(high! - mean, 12);
     expect(interval([7])).toEqual({ mean: 7, low: null, high: null });
     expect(interval([1, null])).toBeNull();
     expect(interval([])).toBeNull();
   });
 
-  it('have quantiles that go on smoothly beyond the table', () => {
+  it("have Student's quantiles for many seeds too", () => {
     // t of 40, 60 and 120 degrees of freedom: 2.021, 2.000, 1.980.
     for (const [freedom, t] of [
       [30, 2.042],
@@ -434,7 +466,14 @@ describe('means over seeds', () => {
         steps: 20,
         binSize: 1,
       } as const),
-      ...{ bins: Array.from({ length: 20 }, (_, i) => i), dead: [0.5], rank: [2], seconds: 2 },
+      ...{
+        bins: Array.from({ length: 20 }, (_, i) => i),
+        dead: [0.5],
+        dormant: [0.75],
+        rank: [2],
+        magnitude: [0.25],
+        seconds: 2,
+      },
     };
     const rows = plasticityRows([
       run,
@@ -442,9 +481,18 @@ describe('means over seeds', () => {
       { ...run, algorithm: 'b', bins: [...run.bins.slice(1), null] },
     ]);
     expect(rows).toEqual([
-      ['algorithm', 'seeds', 'mean squared error, first 2 steps', 'last', 'dead at the end', 'rank', 'steps/s'],
-      ['a', '2', '0.500 ± 0.000', '18.500 ± 0.000', '0.500 ± 0.000', '2.000 ± 0.000', '10'],
-      ['b', '1', '1.500', 'not finite', '0.500', '2.000', '10'],
+      [
+        'algorithm',
+        'seeds',
+        'mean squared error, first 2 steps',
+        'last',
+        'dead at the end',
+        'rank',
+        'mean |w|',
+        'steps/s',
+      ],
+      ['a', '2', '0.500 ± 0.000', '18.500 ± 0.000', '0.500 ± 0.000', '2.000 ± 0.000', '0.250 ± 0.000', '10'],
+      ['b', '1', '1.500', 'not finite', '0.500', '2.000', '0.250', '10'],
     ]);
   });
 });

@@ -8,6 +8,7 @@ declare module 'jstat' {
     readonly normal: Distribution;
     readonly chisquare: Distribution;
     readonly centralF: Distribution;
+    readonly studentt: Distribution;
     /** The studentised range of so many means. */
     readonly tukey: Distribution;
   };
