@@ -11,7 +11,7 @@ import type { Context, Scenario } from '../../../src/data/scenarios.ts';
 import { contextBatches, joint } from '../../../src/data/scenarios-batches.ts';
 import { Adam, Generator, noGrad, ReLU, type Sequential, type Tensor } from '../../../src/index.ts';
 import { mlp } from '../forgetting/problem.ts';
-import type { Plain, Settings } from '../jobs/job.ts';
+import { asJob, type Report } from '../jobs/module.ts';
 import { combinationOf, compose, type Strengths } from './combinations.ts';
 import { openStream } from './stream.ts';
 
@@ -56,18 +56,9 @@ export interface Run extends Omit<RunSettings, 'data'> {
   readonly seconds: number;
 }
 
-/** Milliseconds between two words on how far it is. */
-const REPORT_EVERY = 200;
+export const runJob = asJob(runOne);
 
-export async function runJob(settings: Settings, report: (done: number) => Promise<void>): Promise<Plain> {
-  const run = await runOne(settings as unknown as RunSettings, report);
-  return run as unknown as Plain;
-}
-
-export async function runOne(
-  told: RunSettings,
-  report: (done: number) => Promise<void> = async () => {},
-): Promise<Run> {
+export async function runOne(told: RunSettings, report: Report = async () => {}): Promise<Run> {
   const { combination, settings, seed, contexts, iterations, batch, hidden, lr } = told;
   const { course } = combinationOf(combination);
   const scenario = await openStream(told.data, contexts, seed);
@@ -87,7 +78,7 @@ export async function runOne(
   const parts = course === 'joint' ? [joint(scenario)] : scenario.contexts;
   const steps = contexts * iterations;
   const matrix: number[][] = [];
-  let [milliseconds, done, reported] = [0, 0, performance.now()];
+  let [milliseconds, done] = [0, 0];
   for (const part of parts) {
     if (course === 'fresh' && part !== parts[0]) now = begun();
     const { learner } = now;
@@ -98,11 +89,9 @@ export async function runOne(
     })) {
       learner.learn(examples);
       done++;
-      const time = performance.now();
-      if (time - reported < REPORT_EVERY) continue;
-      milliseconds += time - resumed;
+      milliseconds += performance.now() - resumed;
       await report(done / steps);
-      resumed = reported = performance.now();
+      resumed = performance.now();
     }
     // What methods would keep of the last context is for nothing.
     if (part !== parts.at(-1)) learner.end();

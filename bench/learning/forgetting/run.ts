@@ -3,7 +3,8 @@
 import { backwardTransfer, forgetting, forwardTransfer } from '../../../src/continual/accuracy-matrix.ts';
 import { type Answering, evaluate } from '../../../src/continual/evaluate.ts';
 import type { ScenarioKind } from '../../../src/data/scenarios.ts';
-import type { Plain, Settings } from '../jobs/job.ts';
+import type { Settings } from '../jobs/job.ts';
+import { asJob, type Report } from '../jobs/module.ts';
 import { PROBLEM_NAMES, type ProblemName, SCENARIOS } from './method.ts';
 import { methodOf } from './methods.ts';
 import type { Digits } from './orders.ts';
@@ -48,18 +49,9 @@ export interface Run extends Omit<RunSettings, 'data'> {
   readonly seconds: number;
 }
 
-/** Milliseconds between two words on how far it is. */
-const REPORT_EVERY = 200;
+export const runJob = asJob(runOne);
 
-export async function runJob(settings: Settings, report: (done: number) => Promise<void>): Promise<Plain> {
-  const run = await runOne(settings as unknown as RunSettings, report);
-  return run as unknown as Plain;
-}
-
-export async function runOne(
-  told: RunSettings,
-  report: (done: number) => Promise<void> = async () => {},
-): Promise<Run> {
+export async function runOne(told: RunSettings, report: Report = async () => {}): Promise<Run> {
   const { problem, scenario: kind, method, settings, seed, digits, contexts, hidden, lr, batch, iterations } = told;
   if (!PROBLEM_NAMES.includes(problem) || !SCENARIOS.includes(kind))
     throw new Error(`A run of ${problem} in the scenario ${kind}: this is no run.`);
@@ -70,17 +62,13 @@ export async function runOne(
   const ask = (of: Answering): number[] => scenario.contexts.map((context) => evaluate(of, context));
   const initial = ask(untrained);
   const matrix: number[][] = [];
-  let [milliseconds, done, reported] = [0, 0, performance.now()];
+  let [milliseconds, done] = [0, 0];
   let resumed = performance.now();
   for (const event of course()) {
-    const now = performance.now();
-    milliseconds += now - resumed;
+    milliseconds += performance.now() - resumed;
     if (event === 'ended') matrix.push(ask(learner));
     else done++;
-    if (now - reported > REPORT_EVERY) {
-      reported = now;
-      await report(done / steps);
-    }
+    await report(done / steps);
     resumed = performance.now();
   }
   const several = matrix.length < 2 ? null : matrix;

@@ -72,7 +72,7 @@ export const placesOf = ({ epochs, measures, groupings, replacements }: RunSetti
 /** Measures that read answers as classes. */
 const OF_CLASSES = /^fisher/;
 /** Training examples for measures, and for the loss that stands beside the validation loss. */
-const [MEASURED, TRAINED] = [1000, 500];
+const [MEASURED, TRAINED] = [1000, 250];
 
 /** What the options of the command say of the grid. */
 export interface Wanted {

@@ -74,8 +74,8 @@ export interface Run {
 
 /** More removals than this are not tried one by one. */
 export const ORACLE_LIMIT = 2000;
-/** Examples that are evaluated together. */
-const TOGETHER = 100;
+/** Examples that are evaluated together: what lies between the layers then stays in the cache. */
+const TOGETHER = 50;
 /** Milliseconds between two words on how far it is. */
 const REPORT_EVERY = 200;
 

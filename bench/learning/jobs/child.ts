@@ -25,13 +25,19 @@ const tell = (word: Word): Promise<void> =>
   });
 process.on('disconnect', () => process.exit(1));
 
+/** Milliseconds between two words on how far it is. */
+const REPORT_EVERY = 200;
+
 process.once('message', async ({ module, settings, checkpoint }: Order) => {
   try {
     const { runJob } = (await import(module)) as JobModule;
+    let reported = performance.now();
     const report = async (done: number): Promise<void> => {
+      if (performance.now() - reported < REPORT_EVERY) return;
       await tell({ done });
       // A job computes without a pause; only here can it hear that its parent is gone.
       await new Promise((resolve) => setImmediate(resolve));
+      reported = performance.now();
     };
     await tell({ result: await runJob(settings, report, checkpoint) });
   } catch (error) {

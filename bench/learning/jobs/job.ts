@@ -27,7 +27,7 @@ export interface CheckpointPlace {
 /** What a module that runs jobs exports. It is loaded in a process of its own for each job. */
 export interface JobModule {
   /**
-   * Does the job, and tells now and then which share of it is done: others can only be heard at `await report(...)`. Its result
+   * Does the job, and tells at every step which share of it is done: others can only be heard at `await report(...)`. Its result
    * must not depend on whether it went on from a checkpoint; where `checkpoint` is null it keeps none.
    */
   runJob(

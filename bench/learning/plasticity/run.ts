@@ -14,8 +14,9 @@ import {
   weightMagnitude,
 } from '../../../src/continual/metrics.ts';
 import { Generator, noGrad, ReLU, type Sequential, type Tensor } from '../../../src/index.ts';
-import { JobCheckpoint } from '../jobs/checkpoint.ts';
-import type { CheckpointPlace, Plain, Settings } from '../jobs/job.ts';
+import type { JobCheckpoint } from '../jobs/checkpoint.ts';
+import type { Settings } from '../jobs/job.ts';
+import { asJob, type Report } from '../jobs/module.ts';
 import { type LearnerParts, PROBLEM_NAMES, type ProblemName } from './algorithm.ts';
 import { algorithmOf } from './algorithms.ts';
 import { CHUNK, openProblem, type ProblemSettings } from './problem.ts';
@@ -63,18 +64,7 @@ export interface Run {
   readonly seconds: number;
 }
 
-/** Milliseconds between two words on how far it is. */
-const REPORT_EVERY = 200;
-
-export async function runJob(
-  settings: Settings,
-  report: (done: number) => Promise<void>,
-  checkpoint: CheckpointPlace | null,
-): Promise<Plain> {
-  const kept = checkpoint === null ? null : new JobCheckpoint(checkpoint);
-  const run = await runOne(settings as unknown as RunSettings, report, kept);
-  return run as unknown as Plain;
-}
+export const runJob = asJob(runOne);
 
 type Conditions = Readonly<Record<Condition, readonly (number | null)[]>>;
 
@@ -108,7 +98,7 @@ interface ProgressState extends Conditions {
 
 export async function runOne(
   told: RunSettings,
-  report: (done: number) => Promise<void> = async () => {},
+  report: Report = async () => {},
   checkpoint: JobCheckpoint | null = null,
 ): Promise<Run> {
   const { problem: name, algorithm, settings, seed, steps, binSize } = told;
@@ -126,7 +116,6 @@ export async function runOne(
   const start = performance.now();
   const earlier = progress.milliseconds;
   const spent = (): number => earlier + performance.now() - start - (checkpoint?.saving ?? 0);
-  let reported = start;
   for (let step = first; step < steps; step += CHUNK) {
     fill(step);
     for (let i = 0; i < CHUNK; i++) {
@@ -141,10 +130,7 @@ export async function runOne(
       progress.milliseconds = spent();
       await checkpoint.save({ ...parts, step: step + CHUNK });
     }
-    if (performance.now() - reported > REPORT_EVERY) {
-      reported = performance.now();
-      await report((step + CHUNK) / steps);
-    }
+    await report((step + CHUNK) / steps);
   }
   const seconds = Math.round(spent()) / 1000;
   const bins = means.means.map(finite);

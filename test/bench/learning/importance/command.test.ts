@@ -40,7 +40,7 @@ describe('the grid', () => {
         ['none', 'layer'],
         ['unit', 'layer'],
       ],
-      ...{ replacements: ['noise'], thresholds: 21, heldOut: 2000, measured: 1000, trained: 500 },
+      ...{ replacements: ['noise'], thresholds: 21, heldOut: 2000, measured: 1000, trained: 250 },
       ...{ batch: 64, lr: 0.001, data: null },
     });
     expect(told(jobs[2]!).epochs).toEqual([30]);
