@@ -5,6 +5,7 @@
  * convolution the patch under the window at one place of one image. So what holds for least squares holds for both.
  */
 import type { Node } from '../autograd/node.ts';
+import type { ConvolutionGeometry } from '../ops/convolution.ts';
 import { tensor } from '../tensor/create.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
 
@@ -16,17 +17,6 @@ export interface LayerCall {
   readonly groups: number;
   /** The numbers that the outputs of a group read: [rows, columns], row-major, columns as in the kernel. */
   rows(group: number): { readonly rows: number; readonly columns: number; readonly numbers: Float32Array };
-}
-
-/** As ops/convolution.ts records it. */
-interface Geometry {
-  readonly image: readonly [images: number, channels: number, height: number, width: number];
-  readonly weight: readonly [outChannels: number, groupChannels: number, kernelHeight: number, kernelWidth: number];
-  readonly output: readonly [images: number, outChannels: number, height: number, width: number];
-  readonly stride: readonly [number, number];
-  readonly padding: readonly [number, number];
-  readonly dilation: readonly [number, number];
-  readonly groups: number;
 }
 
 const isLeaf = (x: Tensor | undefined): boolean => x?.node != null && x.node.op === null;
@@ -43,7 +33,7 @@ export function layerCallsOf(output: Tensor): LayerCall[] {
     waiting.push(...node.inputs);
     if ((node.op.name !== 'linear' && node.op.name !== 'conv2d') || !isLeaf(node.inputs[1])) continue;
     const [input, weight, bias] = node.inputs as [Tensor, Tensor, Tensor?];
-    const geometry = node.op.name === 'conv2d' ? (node.attributes as Geometry) : null;
+    const geometry = node.op.name === 'conv2d' ? (node.attributes as ConvolutionGeometry) : null;
     calls.push({
       weight,
       bias: bias !== undefined && isLeaf(bias) ? bias : null,
@@ -60,7 +50,11 @@ function rowsOf(input: Tensor, weight: Tensor) {
 }
 
 /** The numbers under the window, place after place; outside the image they are 0. */
-function patchesOf(input: Tensor, { image, weight, output, stride, padding, dilation }: Geometry, group: number) {
+function patchesOf(
+  input: Tensor,
+  { image, weight, output, stride, padding, dilation }: ConvolutionGeometry,
+  group: number,
+) {
   const [images, channels, height, width] = image;
   const [, groupChannels, kernelHeight, kernelWidth] = weight;
   const [, , down, across] = output;

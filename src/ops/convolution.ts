@@ -15,8 +15,8 @@ import { showShape } from '../tensor/layout.ts';
 import { checkTensor, type Tensor } from '../tensor/tensor.ts';
 import { examplesOf, sum } from './sum.ts';
 
-/** All sizes of one convolution. */
-interface Geometry {
+/** All sizes of one convolution: the attributes of a conv2d node. */
+export interface ConvolutionGeometry {
   readonly image: readonly [images: number, channels: number, height: number, width: number];
   readonly weight: readonly [outChannels: number, groupChannels: number, kernelHeight: number, kernelWidth: number];
   readonly output: readonly [images: number, outChannels: number, height: number, width: number];
@@ -45,7 +45,7 @@ type Sizes = [
   number,
 ];
 
-const sizesOf = ({ image, weight, output, stride, padding, dilation, groups }: Geometry): Sizes => [
+const sizesOf = ({ image, weight, output, stride, padding, dilation, groups }: ConvolutionGeometry): Sizes => [
   ...image,
   weight[0],
   weight[2],
@@ -58,7 +58,7 @@ const sizesOf = ({ image, weight, output, stride, padding, dilation, groups }: G
   groups,
 ];
 
-const sampleGeometry: Geometry = {
+const sampleGeometry: ConvolutionGeometry = {
   image: [2, 4, 5, 4],
   weight: [6, 2, 3, 2],
   output: [2, 6, 3, 4],
@@ -69,7 +69,7 @@ const sampleGeometry: Geometry = {
 };
 
 /** C: [image, weight] or [image, weight, bias] -> output */
-const forwardOp: Op<readonly Tensor[], Geometry> = defineOp({
+const forwardOp: Op<readonly Tensor[], ConvolutionGeometry> = defineOp({
   name: 'conv2d',
   inputs: ['image', 'weight', 'bias?'],
   forward: (inputs, geometry) => {
@@ -115,7 +115,7 @@ const forwardOp: Op<readonly Tensor[], Geometry> = defineOp({
 });
 
 /** What each example sends to the weight: g and image [examples, images of each, ...] -> [examples, ...weight]. */
-function weightSlopes(g: Tensor, image: Tensor, geometry: Geometry): Tensor {
+function weightSlopes(g: Tensor, image: Tensor, geometry: ConvolutionGeometry): Tensor {
   const [slopes, images] = [contiguous(g), contiguous(image)];
   const [examples, each] = image.shape as [number, number];
   const out = allocateShape([examples, ...geometry.weight]);
@@ -137,7 +137,7 @@ function weightSlopes(g: Tensor, image: Tensor, geometry: Geometry): Tensor {
 }
 
 /** I: [g of the output, weight] -> gradient of the image */
-const imageOp: Op<[Tensor, Tensor], Geometry> = defineOp({
+const imageOp: Op<[Tensor, Tensor], ConvolutionGeometry> = defineOp({
   name: 'conv2dImageGradient',
   inputs: ['g', 'weight'],
   forward: ([g, weight], geometry) => {
@@ -158,7 +158,7 @@ const imageOp: Op<[Tensor, Tensor], Geometry> = defineOp({
 });
 
 /** W: [g of the output, image] -> gradient of the weight */
-const weightOp: Op<[Tensor, Tensor], Geometry> = defineOp({
+const weightOp: Op<[Tensor, Tensor], ConvolutionGeometry> = defineOp({
   name: 'conv2dWeightGradient',
   inputs: ['g', 'image'],
   forward: ([g, image], geometry) => {
@@ -225,8 +225,8 @@ export function conv2d(
   const shapes = `image ${showShape(x.shape)}, weight ${showShape(weight.shape)}`;
   if (x.ndim !== 4 || weight.ndim !== 4)
     throw new Error(`conv2d: ${shapes}: images are [N, C, H, W], weights [O, C / groups, kh, kw].`);
-  const image = x.shape as Geometry['image'];
-  const filters = weight.shape as Geometry['weight'];
+  const image = x.shape as ConvolutionGeometry['image'];
+  const filters = weight.shape as ConvolutionGeometry['weight'];
   if (!Number.isInteger(groups) || groups < 1 || image[1] % groups !== 0 || filters[0] % groups !== 0)
     throw new Error(`conv2d: ${shapes}: groups (${groups}) must divide the channels on both sides.`);
   if (filters[1] * groups !== image[1])
@@ -243,7 +243,7 @@ export function conv2d(
   const width = windowCount(image[3], filters[3], steps[1], around[1], spread[1]);
   if (height < 1 || width < 1)
     throw new Error(`conv2d: ${shapes}, padding ${showShape(around)}: the filter is larger than the padded image.`);
-  const geometry: Geometry = {
+  const geometry: ConvolutionGeometry = {
     image,
     weight: filters,
     output: [image[0], filters[0], height, width],
@@ -256,7 +256,7 @@ export function conv2d(
 }
 
 function samePadding(
-  filters: Geometry['weight'],
+  filters: ConvolutionGeometry['weight'],
   stride: readonly [number, number],
   dilation: readonly [number, number],
   shapes: string,

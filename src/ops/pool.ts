@@ -10,7 +10,8 @@ import { ne, where } from './binary.ts';
 import { type Pair, toPair, windowCount } from './convolution.ts';
 import { whereSent } from './feasible.ts';
 
-interface Geometry {
+/** The attributes of a pooling node. */
+export interface PoolGeometry {
   readonly image: readonly number[];
   readonly output: readonly number[];
   readonly kernel: readonly [number, number];
@@ -23,7 +24,7 @@ type Sizes = [number, number, number, number, number, number, number, number, nu
 const planesOf = (shape: readonly number[]) => shape[0]! * shape[1]!;
 const planeSize = (shape: readonly number[]) => shape[2]! * shape[3]!;
 
-const sizesOf = ({ image, output, kernel, stride, padding }: Geometry): Sizes => [
+const sizesOf = ({ image, output, kernel, stride, padding }: PoolGeometry): Sizes => [
   planesOf(image),
   image[2]!,
   image[3]!,
@@ -34,7 +35,7 @@ const sizesOf = ({ image, output, kernel, stride, padding }: Geometry): Sizes =>
   ...padding,
 ];
 
-const sampleGeometry: Geometry = {
+const sampleGeometry: PoolGeometry = {
   image: [1, 2, 5, 4],
   output: [1, 2, 3, 2],
   kernel: [3, 2],
@@ -42,7 +43,7 @@ const sampleGeometry: Geometry = {
   padding: [1, 0],
 };
 
-const maxPoolOp: Op<[Tensor], Geometry> = defineOp({
+const maxPoolOp: Op<[Tensor], PoolGeometry> = defineOp({
   name: 'maxPool2d',
   inputs: ['x'],
   forward: ([x], geometry, node) => {
@@ -75,7 +76,7 @@ const maxPoolOp: Op<[Tensor], Geometry> = defineOp({
  * image may pass the wishes of any window it lies in: the largest such image is pooled (morphology's opening). The result is
  * the largest producible one nowhere above the wish; the nearest one may lie above it in places.
  */
-function opened(wished: Tensor, geometry: Geometry): Tensor {
+function opened(wished: Tensor, geometry: PoolGeometry): Tensor {
   const { image, output, kernel, stride, padding } = geometry;
   if (stride[0] >= kernel[0] && stride[1] >= kernel[1]) return wished;
   const wishes = numbersOf(wished);
@@ -98,7 +99,7 @@ function opened(wished: Tensor, geometry: Geometry): Tensor {
 
 /** Where each window of a pool found its maximum; linear in what is sent there or read there. */
 interface Winners {
-  geometry: Geometry;
+  geometry: PoolGeometry;
   winners: Tensor;
 }
 
@@ -142,7 +143,7 @@ const pickOp: Op<[Tensor], Winners> = defineOp({
   samples: (draw) => [{ inputs: [draw.normal(sampleGeometry.image)], attributes: sampleWinners() }],
 });
 
-const avgPoolOp: Op<[Tensor], Geometry> = defineOp({
+const avgPoolOp: Op<[Tensor], PoolGeometry> = defineOp({
   name: 'avgPool2d',
   inputs: ['x'],
   forward: ([x], geometry) => {
@@ -160,7 +161,7 @@ const avgPoolOp: Op<[Tensor], Geometry> = defineOp({
 });
 
 /** g of the windows, spread evenly over each: the adjoint of avgPool2d. */
-const avgSpreadOp: Op<[Tensor], Geometry> = defineOp({
+const avgSpreadOp: Op<[Tensor], PoolGeometry> = defineOp({
   name: 'avgPool2dSpread',
   inputs: ['g'],
   forward: ([g], geometry) => {
@@ -183,7 +184,11 @@ export interface PoolOptions {
   readonly padding?: Pair;
 }
 
-function geometryOf(op: string, x: Tensor, { kernelSize, stride = kernelSize, padding = 0 }: PoolOptions): Geometry {
+function geometryOf(
+  op: string,
+  x: Tensor,
+  { kernelSize, stride = kernelSize, padding = 0 }: PoolOptions,
+): PoolGeometry {
   checkTensor(op, x);
   if (x.ndim !== 4) throw new Error(`${op}: images are [N, C, H, W], not ${showShape(x.shape)}.`);
   const kernel = toPair(op, 'kernelSize', kernelSize, 1);

@@ -20,7 +20,7 @@
 import type { NodeRule } from '../../autograd/rule.ts';
 import type { Visit } from '../../autograd/visit.ts';
 import { add, mul } from '../../ops/binary.ts';
-import { conv2d } from '../../ops/convolution.ts';
+import { type ConvolutionGeometry, conv2d } from '../../ops/convolution.ts';
 import { abs, square } from '../../ops/elementwise.ts';
 import { matmul } from '../../ops/matmul.ts';
 import { reshape, transpose } from '../../ops/shape.ts';
@@ -81,17 +81,6 @@ export const linearProduct: Product = {
 
 /** What broadcasts to [B, outputs] as a matrix of `outputs` columns, with one row if samples do not differ. */
 const asRows = (q: Tensor, outputs: number): Tensor => expand(q, [q.ndim === 2 ? q.shape[0]! : 1, outputs]);
-
-/** What the attributes of a conv2d node hold. */
-export interface ConvolutionGeometry {
-  readonly image: readonly [images: number, channels: number, height: number, width: number];
-  readonly weight: readonly [outChannels: number, groupChannels: number, height: number, width: number];
-  readonly output: readonly [images: number, outChannels: number, height: number, width: number];
-  readonly stride: readonly [number, number];
-  readonly padding: readonly [number, number];
-  readonly dilation: readonly [number, number];
-  readonly groups: number;
-}
 
 const geometryOf = ({ attributes }: Visit): ConvolutionGeometry => attributes as ConvolutionGeometry;
 

@@ -9,12 +9,12 @@
 import type { NodeRule } from '../../autograd/rule.ts';
 import type { Visit } from '../../autograd/visit.ts';
 import { add, mul, ne, sub } from '../../ops/binary.ts';
-import { conv2d } from '../../ops/convolution.ts';
+import { type ConvolutionGeometry, conv2d } from '../../ops/convolution.ts';
 import { clamp, square } from '../../ops/elementwise.ts';
 import { reshape } from '../../ops/shape.ts';
 import { expand, sum } from '../../ops/sum.ts';
 import { constant } from '../../tensor/create.ts';
-import { alongNeurons, type ConvolutionGeometry, convolutionProduct, overSamples } from '../springs/products.ts';
+import { alongNeurons, convolutionProduct, overSamples } from '../springs/products.ts';
 import type { Cap } from './weight-step.ts';
 import { answer, pulled, ratio, ratioOrZero, type Wish, wishOf } from './wish.ts';
 

@@ -3,20 +3,12 @@
  */
 import type { NodeRule } from '../../autograd/rule.ts';
 import type { Visit } from '../../autograd/visit.ts';
+import type { PoolGeometry } from '../../ops/pool.ts';
 import { expand } from '../../ops/sum.ts';
 import { tensor } from '../../tensor/create.ts';
 import { sizeOf } from '../../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
 import { askFor } from '../springs/rule.ts';
-
-/** What the attributes of a maxPool2d node hold. */
-interface Geometry {
-  readonly image: readonly number[];
-  readonly output: readonly number[];
-  readonly kernel: readonly [number, number];
-  readonly stride: readonly [number, number];
-  readonly padding: readonly [number, number];
-}
 
 /**
  * Target propagation's rule for `maxPool2d`. Of each window with target t and precision p the winner (of a tie, the first) gets (t, p), whether
@@ -57,7 +49,7 @@ interface Asked {
 
 /** What all windows together ask of each number; a hard target beats soft ones. */
 function askWindows(visit: Visit, hard: ArrayLike<number> | null): Asked {
-  const { image, output, kernel, stride, padding } = visit.attributes as Geometry;
+  const { image, output, kernel, stride, padding } = visit.attributes as PoolGeometry;
   const [, , height, width] = image as [number, number, number, number];
   const [, , rows, columns] = output as [number, number, number, number];
   const values = numbersOf(visit.inputs[0]!.value);
