@@ -1,37 +1,20 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseOptions } from '../../../../bench/learning/command-line.ts';
 import { COMBINATIONS } from '../../../../bench/learning/composition/combinations.ts';
 import {
   COMPOSITION_OPTIONS,
-  type CompositionOptions,
   compositionCommand,
   jobsOf,
   planned,
   runComposition,
 } from '../../../../bench/learning/composition/command.ts';
-import { withQuick } from '../../../../bench/learning/quick.ts';
 import { temporaryFolder } from '../folder.ts';
+import { nameOf, optionsReader } from '../options.ts';
+import { screen } from '../screen.ts';
 import { imagesFolder } from './tiny.ts';
 
-function optionsOf(...args: string[]): CompositionOptions {
-  const options = parseOptions(COMPOSITION_OPTIONS, withQuick(args));
-  if (options === 'help') throw new Error('This asks for help.');
-  return options;
-}
-
-/** Output that is kept. */
-function listener(): { output: NodeJS.WriteStream; said: () => string } {
-  let said = '';
-  const write = (text: string): boolean => {
-    said += text;
-    return true;
-  };
-  return { output: { write } as unknown as NodeJS.WriteStream, said: () => said };
-}
-
-const nameOf = ({ id }: { id: string }): string => id.replace(/_[0-9a-f]{10}$/, '');
+const optionsOf = optionsReader(COMPOSITION_OPTIONS);
 
 describe('npm start -- composition', () => {
   it('makes a job of each combination and seed, which says all that its result depends on', async () => {
@@ -83,7 +66,7 @@ describe('npm start -- composition', () => {
   it('refuses what it does not know or what does not fit together, in a sentence', async () => {
     expect(() => optionsOf('--methods', 'magic')).toThrow(/^--methods takes names out of none, .*'magic' is none/);
     expect(() => optionsOf('--contexts', '1')).toThrow(/^--contexts must be a whole number from 2/);
-    await expect(runComposition(optionsOf('--json', 'x', '--html', 'x'), listener().output)).rejects.toThrow(
+    await expect(runComposition(optionsOf('--json', 'x', '--html', 'x'), screen(null).output)).rejects.toThrow(
       /--json names the same file/,
     );
   });
@@ -99,10 +82,10 @@ describe('npm start -- composition', () => {
       ...['--methods', 'none,all-protected', '--seeds', '1', '--contexts', '2', '--iterations', '5'],
       ...['--data', imagesFolder(), '--results', results],
     ];
-    const first = listener();
+    const first = screen(null);
     await compositionCommand.start([...words, '--json', json, '--html', html], first.output);
-    expect(first.said()).toMatch(/^combination +seeds +all, at the end, % +forgetting /m);
-    expect(first.said()).toMatch(/^none +1 .* - +0\.\d$/m);
+    expect(first.text()).toMatch(/^combination +seeds +all, at the end, % +forgetting /m);
+    expect(first.text()).toMatch(/^none +1 .* - +0\.\d$/m);
     const written = JSON.parse(readFileSync(json, 'utf8'));
     expect(Object.keys(written.runs[0])).toEqual([
       ...['combination', 'settings', 'seed', 'contexts', 'iterations', 'batch', 'hidden', 'lr', 'learned'],
@@ -114,15 +97,15 @@ describe('npm start -- composition', () => {
     const page = readFileSync(html, 'utf8');
     expect(page).not.toContain(folder);
     expect(readdirSync(results)).toHaveLength(2);
-    const second = listener();
+    const second = screen(null);
     await compositionCommand.start(words, second.output);
-    expect(second.said()).not.toContain('jobs');
+    expect(second.text()).not.toContain('jobs');
   });
 
   it('has no report of a part that is empty', async () => {
     const folder = temporaryFolder();
     const html = join(folder, 'a.html');
-    const { output, said } = listener();
+    const { output, text: said } = screen(null);
     const words = ['--methods', 'none', '--seeds', '1', '--jobs', '2/2', '--results', join(folder, 'runs')];
     await compositionCommand.start([...words, '--html', html], output);
     expect(said()).toBe(`\nNo runs.\nNo report is written to ${html}.\n`);

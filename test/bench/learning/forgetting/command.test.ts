@@ -1,36 +1,20 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseOptions } from '../../../../bench/learning/command-line.ts';
 import {
   FORGETTING_OPTIONS,
-  type ForgettingOptions,
   forgettingCommand,
   jobsOf,
   planned,
   runForgetting,
 } from '../../../../bench/learning/forgetting/command.ts';
 import { METHODS, methodOf } from '../../../../bench/learning/forgetting/methods.ts';
-import { withQuick, wordsOf } from '../../../../bench/learning/quick.ts';
+import { wordsOf } from '../../../../bench/learning/quick.ts';
 import { dataFolder, temporaryFolder } from '../folder.ts';
+import { nameOf, optionsReader } from '../options.ts';
+import { screen } from '../screen.ts';
 
-function optionsOf(...args: string[]): ForgettingOptions {
-  const options = parseOptions(FORGETTING_OPTIONS, withQuick(args));
-  if (options === 'help') throw new Error('This asks for help.');
-  return options;
-}
-
-/** Output that is kept. */
-function listener(): { output: NodeJS.WriteStream; said: () => string } {
-  let said = '';
-  const write = (text: string): boolean => {
-    said += text;
-    return true;
-  };
-  return { output: { write } as unknown as NodeJS.WriteStream, said: () => said };
-}
-
-const nameOf = ({ id }: { id: string }): string => id.replace(/_[0-9a-f]{10}$/, '');
+const optionsOf = optionsReader(FORGETTING_OPTIONS);
 
 describe('npm start -- forgetting', () => {
   it('makes a job of each scenario, method and seed, which says all that its result depends on', async () => {
@@ -97,7 +81,7 @@ describe('npm start -- forgetting', () => {
   });
 
   it('refuses what it does not know or what does not fit together, in a sentence', async () => {
-    const { output } = listener();
+    const { output } = screen(null);
     expect(() => optionsOf('--methods', 'none,magic')).toThrow(
       /^--methods takes names out of none, .*'magic' is none of them\.$/,
     );
@@ -156,14 +140,14 @@ describe('npm start -- forgetting', () => {
       ...['--scenario', 'task', '--methods', 'none,joint', '--seeds', '1', '--iterations', '10', '--batch', '10'],
       ...['--hidden', '12', '--data', dataFolder(), '--results', results],
     ];
-    const first = listener();
+    const first = screen(null);
     await forgettingCommand.start([...words, '--json', json, '--html', html, '--reference', reference], first.output);
-    expect(first.said()).toMatch(
+    expect(first.text()).toMatch(
       /^scenario +method +seeds +accuracy, % +forgetting +backward +forward +s a run +reference, % +its seeds +intervals meet$/m,
     );
-    expect(first.said()).toMatch(/^2\/2 jobs {2}100 % {2}0 s left {2}split_task_/m);
-    expect(first.said()).toMatch(/^task +none +1 .* 70\.00 ± 24\.84 +3 +one seed$/m);
-    expect(first.said()).toMatch(/^task +joint +1 .* - +- +-$/m);
+    expect(first.text()).toMatch(/^2\/2 jobs {2}100 % {2}0 s left {2}split_task_/m);
+    expect(first.text()).toMatch(/^task +none +1 .* 70\.00 ± 24\.84 +3 +one seed$/m);
+    expect(first.text()).toMatch(/^task +joint +1 .* - +- +-$/m);
     const written = JSON.parse(readFileSync(json, 'utf8'));
     expect(written.runs.map(({ method, seed }: { method: string; seed: number }) => [method, seed])).toEqual([
       ['joint', 1],
@@ -183,9 +167,9 @@ describe('npm start -- forgetting', () => {
     expect(page).not.toContain(folder);
 
     expect(readdirSync(results)).toHaveLength(2);
-    const second = listener();
+    const second = screen(null);
     await forgettingCommand.start([...words, '--json', again], second.output);
-    expect(second.said()).not.toContain('jobs');
+    expect(second.text()).not.toContain('jobs');
     expect(JSON.parse(readFileSync(again, 'utf8')).runs).toEqual(written.runs);
   });
 
@@ -203,7 +187,7 @@ describe('npm start -- forgetting', () => {
     const folder = temporaryFolder();
     const [html, json] = [join(folder, 'a.html'), join(folder, 'a.json')];
     const words = ['--methods', 'none,separate', '--scenario', 'domain', '--seeds', '1', '--jobs', '2/2'];
-    const { output, said } = listener();
+    const { output, text: said } = screen(null);
     await forgettingCommand.start(
       [...words, '--results', join(folder, 'runs'), '--html', html, '--json', json],
       output,

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parseOptions } from '../../../../bench/learning/command-line.ts';
 import { interval } from '../../../../bench/learning/interval.ts';
 import { gradientLearner, type Network, PROBLEM_NAMES } from '../../../../bench/learning/plasticity/algorithm.ts';
 import { ALGORITHMS, algorithmOf } from '../../../../bench/learning/plasticity/algorithms.ts';
@@ -9,18 +8,17 @@ import { axis, bandPlot } from '../../../../bench/learning/plasticity/bands.ts';
 import {
   jobsOf,
   PLASTICITY_OPTIONS,
-  type PlasticityOptions,
   plasticityCommand,
   runPlasticity,
 } from '../../../../bench/learning/plasticity/command.ts';
 import { CHUNK, openProblem } from '../../../../bench/learning/plasticity/problem.ts';
 import { type RunSettings, runOne } from '../../../../bench/learning/plasticity/run.ts';
 import { plasticityRows } from '../../../../bench/learning/plasticity/summary.ts';
-import { withQuick } from '../../../../bench/learning/quick.ts';
 import { effectiveRank } from '../../../../src/continual/metrics.ts';
 import { slowlyChangingRegression } from '../../../../src/data/streams.ts';
 import { Generator, type Sequential, SGD, type Tensor, tensor } from '../../../../src/index.ts';
 import { dataFolder, idxPair, temporaryFolder } from '../folder.ts';
+import { optionsReader } from '../options.ts';
 
 const regression = (told: Partial<RunSettings> = {}): RunSettings => ({
   ...{
@@ -35,11 +33,7 @@ const regression = (told: Partial<RunSettings> = {}): RunSettings => ({
   ...told,
 });
 
-function optionsOf(...args: string[]): PlasticityOptions {
-  const options = parseOptions(PLASTICITY_OPTIONS, withQuick(args));
-  if (options === 'help') throw new Error('This asks for help.');
-  return options;
-}
+const optionsOf = optionsReader(PLASTICITY_OPTIONS);
 
 const silent = { write: () => true } as unknown as NodeJS.WriteStream;
 const valuesOf = (model: Sequential): number[] => model.parameters().flatMap((p) => [...p.toFloat32Array()]);
