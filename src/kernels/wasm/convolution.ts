@@ -12,6 +12,7 @@
  *   backward pass makes them again rather than keep them.
  * - A 1 x 1 convolution without stride or padding has its image for columns.
  * - The bias belongs to a row of the product, gemm's to a column: the output starts as the bias and gemm accumulates.
+ * - Most 3 x 3 convolutions with stride 1 and the gradients of their images go another way: winograd.ts.
  */
 import type { Kernels } from '../table.ts';
 import { type Callable, type Code, type Local, WasmModule } from './assembler.ts';
@@ -19,6 +20,7 @@ import type { Environment, Family } from './family.ts';
 import { gemmParameters } from './gemm.ts';
 import { addRow, copyRow } from './indexing.ts';
 import { f32, f32x4, type I32, i32 } from './instructions.ts';
+import { defineWinograd, type WinogradRule, winogradPays, withWinograd } from './winograd.ts';
 
 /** Columns of a strip stay within 256 KiB, but a strip is at least this many outputs wide: gemm packs the weights for each. */
 const stripElements = 1 << 16;
@@ -359,7 +361,8 @@ function makePlan(environment: Environment, s: SizeArguments): [number, number, 
 
 const names = ['conv2d', 'conv2dInputSlope', 'conv2dWeightSlope'] as const;
 
-export const convolutionFamily: Family = {
+/** The family; `pays` says which of the convolutions that winograd.ts can do it does. */
+export const convolutionFamilyWith = (pays: WinogradRule): Family => ({
   names,
   emit(environment): Pick<Kernels, (typeof names)[number]> {
     const module = new WasmModule();
@@ -373,15 +376,18 @@ export const convolutionFamily: Family = {
     defineForward(module, callables);
     defineInputSlope(module, callables);
     defineWeightSlope(module, callables);
+    defineWinograd(module, callables.pad);
     const emitted = module.instantiate(environment.memory);
     const withPlan =
       (name: (typeof names)[number]) =>
       (first: number, second: number, third: number, fourth: number, ...s: SizeArguments) =>
         emitted[name]!(first, second, third, fourth, ...s, ...makePlan(environment, s));
+    const byColumns = { conv2d: withPlan('conv2d'), conv2dInputSlope: withPlan('conv2dInputSlope') };
     return {
-      conv2d: withPlan('conv2d'),
-      conv2dInputSlope: withPlan('conv2dInputSlope'),
+      ...withWinograd(emitted, environment, byColumns, pays),
       conv2dWeightSlope: withPlan('conv2dWeightSlope'),
     };
   },
-};
+});
+
+export const convolutionFamily = convolutionFamilyWith(winogradPays);
