@@ -91,44 +91,54 @@ export const neg: Op<[Tensor], undefined> = elementwise('neg', 'neg', {
   feasible: 'everything',
 });
 
-/** e^x, its own derivative. */
+/**
+ * e^x, its own derivative.
+ *
+ * In float32 at most 1.03 ulp off (at -81.395195); an ulp is a unit of the last place. Infinity above 88.722832; from -87.33655
+ * down subnormal numbers, 0 below -103.97208.
+ */
 export const exp: Op<[Tensor], undefined> = elementwise('exp', 'exp', {
   gradient: ({ output }, g) => mul(g, output),
   slope: 'expSlope',
   reads: 'output',
   feasible: atLeast(0),
 });
-/** e^x - 1, exact near 0. */
+/** e^x - 1, exact near 0. In float32 at most 1.74 ulp off (at 0.39147758). */
 export const expm1: Op<[Tensor], undefined> = elementwise('expm1', 'expm1', {
   gradient: ({ output }, g) => mul(g, add(output, 1)),
   reads: 'output',
   feasible: atLeast(-1),
 });
-/** The natural logarithm; -Infinity at 0, NaN below. */
+/** The natural logarithm; -Infinity at 0, NaN below. In float32 at most 0.96 ulp off (at 0.7065256). */
 export const log: Op<[Tensor], undefined> = elementwise('log', 'log', {
   gradient: ({ inputs: [x] }, g) => div(g, x),
   reads: 'inputs',
   feasible: 'everything',
   samples: positive,
 });
-/** log(1 + x), exact near 0. */
+/** log(1 + x), exact near 0; -Infinity at -1, NaN below. In float32 at most 1.44 ulp off (at -8.9407735e-8). */
 export const log1p: Op<[Tensor], undefined> = elementwise('log1p', 'log1p', {
   gradient: ({ inputs: [x] }, g) => div(g, add(x, 1)),
   reads: 'inputs',
   feasible: 'everything',
   samples: positive,
 });
+/**
+ * The sine of x in radians. In float32 at most 3.19 ulp off (at 18022.81) for |x| up to 1e5. Beyond that
+ * JavaScript's own function computes it, one number at a time: as right, but far slower.
+ */
 export const sin: Op<[Tensor], undefined> = elementwise('sin', 'sin', {
   gradient: ({ inputs: [x] }, g) => mul(g, cos(x)),
   reads: 'inputs',
   feasible: between(-1, 1),
 });
+/** The cosine of x in radians. In float32 at most 3.47 ulp off (at 52516.434) for |x| up to 1e5; beyond that see sin. */
 export const cos: Op<[Tensor], undefined> = elementwise('cos', 'cos', {
   gradient: ({ inputs: [x] }, g) => neg(mul(g, sin(x))),
   reads: 'inputs',
   feasible: between(-1, 1),
 });
-/** The square root; its derivative 1 / (2 sqrt(x)) is Infinity at 0. */
+/** The square root, the nearest float32 to it; its derivative 1 / (2 sqrt(x)) is Infinity at 0. */
 export const sqrt: Op<[Tensor], undefined> = elementwise('sqrt', 'sqrt', {
   gradient: ({ output }, g) => div(mul(g, 0.5), output),
   reads: 'output',
@@ -169,33 +179,37 @@ export const sign: Op<[Tensor], undefined> = elementwise('sign', 'sign', {
   feasible: signs,
   samples: awayFromZero,
 });
-/** The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x. */
+/**
+ * The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x. In float32 at most 2.59 ulp off
+ * (at 0.97580475).
+ */
 export const erf: Op<[Tensor], undefined> = elementwise('erf', 'erf', {
   gradient: ({ inputs: [x] }, g) => mul(mul(g, 2 / Math.sqrt(Math.PI)), exp(neg(square(x)))),
   reads: 'inputs',
   feasible: between(-1, 1),
 });
 
+/** The hyperbolic tangent. In float32 at most 2.50 ulp off (at 4.5050907). */
 export const tanh: Op<[Tensor], undefined> = elementwise('tanh', 'tanh', {
   gradient: ({ output }, g) => mul(g, sub(1, square(output))),
   slope: 'tanhSlope',
   reads: 'output',
   feasible: between(-1, 1),
 });
-/** 1 / (1 + e^-x) */
+/** 1 / (1 + e^-x). In float32 at most 2.41 ulp off (at -4.157294). */
 export const sigmoid: Op<[Tensor], undefined> = elementwise('sigmoid', 'sigmoid', {
   gradient: ({ output }, g) => mul(g, mul(output, sub(1, output))),
   slope: 'sigmoidSlope',
   reads: 'output',
   feasible: between(0, 1),
 });
-/** log(sigmoid(x)) */
+/** log(sigmoid(x)), without overflow. In float32 at most 2.10 ulp off (at 1.2844247). */
 export const logsigmoid: Op<[Tensor], undefined> = elementwise('logsigmoid', 'logsigmoid', {
   gradient: ({ inputs: [x] }, g) => mul(g, sigmoid(neg(x))),
   reads: 'inputs',
   feasible: between(Number.NEGATIVE_INFINITY, 0),
 });
-/** log(1 + e^x) */
+/** log(1 + e^x), without overflow. In float32 at most 2.10 ulp off (at -1.2844247). */
 export const softplus: Op<[Tensor], undefined> = elementwise('softplus', 'softplus', {
   gradient: ({ inputs: [x] }, g) => mul(g, sigmoid(x)),
   reads: 'inputs',
@@ -209,7 +223,10 @@ export const relu: Op<[Tensor], undefined> = elementwise('relu', 'relu', {
   feasible: atLeast(0),
   samples: awayFromZero,
 });
-/** x sigmoid(x), also called swish. */
+/**
+ * x sigmoid(x), also called swish; NaN at -Infinity. In float32 at most 2.84 ulp off (at -5.0930576). The gradient's factor
+ * is right to 4 ulp of itself or of 1/4, whichever is more, since it crosses 0 (at -1.27846).
+ */
 export const silu: Op<[Tensor], undefined> = elementwise('silu', 'silu', {
   gradient: ({ inputs: [x] }, g) => {
     const s = sigmoid(x);
@@ -238,7 +255,7 @@ export const hardswish: Op<[Tensor], undefined> = elementwise('hardswish', 'hard
 /** Scale and negative saturation of selu (Klambauer et al. 2017), which keep mean 0 and variance 1. */
 const seluScale = 1.0507009873554805;
 const seluAlpha = 1.6732632423543772;
-/** scale (max(x, 0) + min(alpha (e^x - 1), 0)) */
+/** scale (max(x, 0) + min(alpha (e^x - 1), 0)). In float32 at most 2.46 ulp off (at -0.29188448). */
 export const selu: Op<[Tensor], undefined> = elementwise('selu', 'selu', {
   gradient: ({ inputs: [x] }, g) => mul(g, where(gt(x, 0), seluScale, mul(exp(minimum(x, 0)), seluScale * seluAlpha))),
   reads: 'inputs',
@@ -269,7 +286,14 @@ const geluTanh = elementwise('geluTanh', 'geluTanh', {
   reads: 'inputs',
   feasible: atLeast(leastGeluTanh),
 });
-/** The Gaussian error linear unit; approximate: 'tanh' takes 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
+/**
+ * The Gaussian error linear unit, x Phi(x) (Hendrycks and Gimpel 2016); NaN at -Infinity. approximate: 'tanh' takes
+ * 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+ *
+ * In float32 the exact one is at most 3.91 ulp off (at -11.757264), and its gradient's factor right to 4 ulp of itself or of 1/4,
+ * whichever is more. The tanh form is within 4 ulp for x > -1.3 and loses digits as it goes to 0 below: 6 ulp at -1.4, 200
+ * (1e-5 of the value) at -9.9.
+ */
 export function gelu(x: Operand, { approximate = 'none' }: { approximate?: 'none' | 'tanh' } = {}): Tensor {
   if (approximate !== 'none' && approximate !== 'tanh')
     throw new Error(`gelu: approximate is 'none' or 'tanh', not ${String(approximate)}.`);
