@@ -1,6 +1,7 @@
 /**
  * `npm start -- importance`: which measures of importance know the weights that matter. Networks are trained, ever more of their
- * weights are replaced in the order of each measure, and the measures are ranked by what the networks still do. Every network is a job.
+ * weights are replaced in the order of each measure, and the measures are ranked by what the networks still do. Another experiment
+ * with the same measures holds weights where they are, in the same order, and looks at what is forgotten. Every network is a job.
  */
 
 import { resolve } from 'node:path';
@@ -16,17 +17,25 @@ import {
 } from '../command-line.ts';
 import { JOBS_OPTIONS, runAsTold } from '../jobs/options.ts';
 import { quickCommand, quickened, quickOption, wordsOf } from '../quick.ts';
-import { checkWritable, writeJson, writeText } from '../result-file.ts';
+import { checkWritable, writeText } from '../result-file.ts';
 import { table } from '../table.ts';
 import { UserError } from '../user-error.ts';
+import { anchorJobsOf } from './anchors/grid.ts';
+import type { AnchorRun } from './anchors/run.ts';
+import { anchorOrderingOf } from './anchors/summary.ts';
+import { anchorRows, anchorSentences } from './anchors/table.ts';
 import { checkSameGrid, checkSameJson, csvOf } from './csv.ts';
 import { AGGREGATIONS, COMPARISONS, jobsOf, MEASURE_NAMES, REPLACEMENTS } from './grid.ts';
+import { jsonText } from './json.ts';
 import { NETWORK_NAMES, NETWORKS } from './models.ts';
 import { orderingOf, orderingRows, overallOf, settingText } from './ordering.ts';
 import type { Run } from './run.ts';
 import { TASK_NAMES, TASKS } from './tasks.ts';
 
-const MODULE = new URL('./run.ts', import.meta.url).href;
+const REMOVAL = new URL('./run.ts', import.meta.url).href;
+const ANCHORS = new URL('./anchors/run.ts', import.meta.url).href;
+
+export const EXPERIMENTS = ['removal', 'anchors'] as const;
 
 const QUICK = {
   models: ['tiny'],
@@ -68,6 +77,11 @@ const someOf = <Name extends string>(about: string, names: readonly Name[], init
 });
 
 export const IMPORTANCE_OPTIONS = {
+  experiments: someOf(
+    'what is done with each order of weights: removal, what is left when ever more of them go; anchors, what is forgotten when they are held',
+    EXPERIMENTS,
+    ['removal'],
+  ),
   tasks: someOf('what is learned, see below', TASK_NAMES, ['embedded']),
   models: someOf('the networks, see below', NETWORK_NAMES, ['mlp']),
   measures: someOf('the measures, see below', MEASURE_NAMES, USUAL),
@@ -92,8 +106,8 @@ export const IMPORTANCE_OPTIONS = {
     `a small network with ${QUICK.measures.join(', ')}; ${QUICK.seeds} seeds, ${QUICK.thresholds} thresholds, epochs ${QUICK.epochs.join(' and ')}`,
   ),
   ...JOBS_OPTIONS,
-  json: textOption('FILE', 'write the order, its tests and all curves to this file'),
-  csv: textOption('FILE', 'write a row for each point of each curve to this file'),
+  json: textOption('FILE', 'write the order, its tests and all that it comes from to this file'),
+  csv: textOption('FILE', 'write a row for each point of each curve of removal to this file'),
   html: textOption('FILE', 'write a report with plots to this file, one page that needs nothing else'),
 };
 
@@ -109,7 +123,8 @@ export const importanceCommand = quickCommand(
     name: 'importance',
     about: 'ranks measures of which weights matter',
     description: `Trains networks, replaces ever more of their weights in the order of each measure of importance, and ranks the measures by what the
-networks still do. Each network is a job of its own; see docs/jobs.md for many of them on many machines.`,
+networks still do. With --experiments anchors, networks learn half of the classes and then the other half, held by anchors in the order of each
+measure, and the measures are ranked by what is forgotten. Each network is a job of its own; see docs/jobs.md for many of them on many machines.`,
     epilogue: `The tasks:
 
 ${list(TASKS)}
@@ -130,30 +145,48 @@ export async function runImportance(given: ImportanceOptions, output: NodeJS.Wri
   const files = [json, csv, html].flatMap((file) => (file ? [file] : []));
   const twice = files.find(({ path }, i) => files.findIndex((other) => other.path === path) < i);
   if (twice !== undefined) throw new UserError(`${twice.option} ${twice.path}: another option names the same file.`);
-  const { jobs, left } = await jobsOf({ ...options, data: options.data === null ? null : resolve(options.data) });
-  if (csv) checkSameGrid(csv.option, csv.path, jobs);
-  if (json) checkSameJson(json.option, json.path, jobs);
-  for (const sentence of left) output.write(`${sentence}\n`);
+  const isWanted = (name: (typeof EXPERIMENTS)[number]): boolean => options.experiments.includes(name);
+  if (csv && !isWanted('removal'))
+    throw new UserError(`${csv.option}: its rows are of removal. Add removal to --experiments, or leave it out.`);
+  const wanted = { ...options, data: options.data === null ? null : resolve(options.data) };
+  const nothing = { jobs: [], left: [] };
+  const removal = isWanted('removal') ? await jobsOf(wanted) : nothing;
+  const anchors = isWanted('anchors') ? await anchorJobsOf(wanted) : nothing;
+  if (csv) checkSameGrid(csv.option, csv.path, removal.jobs);
+  if (json) checkSameJson(json.option, json.path, [...removal.jobs, ...anchors.jobs]);
+  for (const sentence of new Set([...removal.left, ...anchors.left])) output.write(`${sentence}\n`);
   const about = aboutRun(options.tasks.join(', '), wordsOf('importance', given, IMPORTANCE_OPTIONS));
-  const done = await runAsTold(jobs, MODULE, options, output);
+  const done = isWanted('removal') ? await runAsTold(removal.jobs, REMOVAL, options, output) : [];
+  const held = isWanted('anchors') ? await runAsTold(anchors.jobs, ANCHORS, options, output) : [];
   const runs = done.map(({ result }) => result as unknown as Run);
-  for (const sentence of new Set(runs.flatMap((run) => run.left))) output.write(`${sentence}\n`);
+  const anchorRuns = held.map(({ result }) => result as unknown as AnchorRun);
+  for (const sentence of new Set([...runs, ...anchorRuns].flatMap((run) => run.left))) output.write(`${sentence}\n`);
   const ordering = orderingOf(runs);
+  const anchored = anchorOrderingOf(anchorRuns);
   for (const one of ordering) output.write(`\n${settingText(one.setting)}\n${table(orderingRows(one))}`);
-  if (ordering.length === 0) output.write('\nNo runs.\n');
+  for (const one of anchored)
+    output.write(
+      `\nAnchors: ${settingText(one.setting)}\n${table(anchorRows(one))}${anchorSentences(one).join('\n')}\n`,
+    );
+  if (ordering.length + anchored.length === 0) output.write('\nNo runs.\n');
   if (csv) writeText(csv, csvOf(done));
   const overall = overallOf(runs);
   if (json)
-    writeJson(json, {
-      ordering: ordering.flatMap(({ rows }) => rows),
-      tests: ordering.map(({ setting, test }) => ({ ...setting, test })),
-      ...{ overall, cells: runs, jobs: done.map(({ id }) => id), about },
-    });
-  if (html && ordering.length === 0) output.write(`No report is written to ${options.html}.\n`);
+    writeText(
+      json,
+      jsonText({
+        ordering: ordering.flatMap(({ rows }) => rows),
+        tests: ordering.map(({ setting, test }) => ({ ...setting, test })),
+        ...{ overall, cells: runs },
+        ...(isWanted('anchors') && { anchors: { ordering: anchored, runs: anchorRuns } }),
+        ...{ jobs: [...done, ...held].map(({ id }) => id), about },
+      }),
+    );
+  if (html && ordering.length + anchored.length === 0) output.write(`No report is written to ${options.html}.\n`);
   else if (html) {
     // Only now: it takes longer to load than the rest of the program.
     const { report } = await import('./report.ts');
-    writeText(html, report({ runs, ordering, overall, about }));
+    writeText(html, report({ runs, ordering, overall, anchorRuns, anchors: anchored, about }));
   }
 }
 

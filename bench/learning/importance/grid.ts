@@ -89,16 +89,42 @@ export interface Wanted {
   readonly data: string | null;
 }
 
+/** A network to be trained, and on this machine the folder of its data. */
+export interface Planned<Told extends RunSettings> {
+  readonly told: Told;
+  readonly folder: string | null;
+}
+
 /** A job for each network, and a sentence for each part of the grid that has no meaning. */
 export async function jobsOf(wanted: Wanted): Promise<{ jobs: Job[]; left: string[] }> {
+  const { networks, left } = await networksOf(wanted);
+  return { jobs: asJobs(networks, [], left), left };
+}
+
+/** Jobs whose ids begin with these words. That there are none is an error. */
+export function asJobs(
+  networks: readonly Planned<RunSettings>[],
+  words: readonly string[],
+  left: readonly string[],
+): Job[] {
+  if (networks.length === 0) throw new UserError(`Nothing is left of this grid. ${left.join(' ')}`);
+  return networks.map(({ told, folder }) => {
+    const { task, model, seed } = told;
+    const here = folder === null ? undefined : { data: folder };
+    return makeJob([...words, task, model, `seed${seed}`], told as unknown as Settings, here);
+  });
+}
+
+/** The networks of the grid. */
+export async function networksOf(wanted: Wanted): Promise<{ networks: Planned<RunSettings>[]; left: string[] }> {
   const left = new Set<string>();
-  const jobs: Job[] = [];
+  const networks: Planned<RunSettings>[] = [];
   for (const task of wanted.tasks) {
     const recipe = TASKS[task];
     const folder = folderOf(task, wanted.data);
     const data = await contentOf(task, wanted.data);
     const measures = wanted.measures.filter((name) => {
-      const fits = recipe.classes || !OF_CLASSES.test(name);
+      const fits = recipe.classes > 0 || !OF_CLASSES.test(name);
       if (!fits) left.add(`${name} reads answers as classes; it has no cells in ${task}.`);
       return fits && measureNamed(name) !== undefined;
     });
@@ -110,19 +136,17 @@ export async function jobsOf(wanted: Wanted): Promise<{ jobs: Job[]; left: strin
       const groupings = groupingsOf(model, wanted, left);
       if (groupings.length === 0 || measures.length === 0) continue;
       for (let seed = 1; seed <= wanted.seeds; seed++) {
-        const settings: RunSettings = {
+        const told: RunSettings = {
           ...{ task, model, seed, epochs: wanted.epochs ?? [recipe.epochs], measures, groupings },
           ...{ replacements: wanted.replacement, thresholds: wanted.thresholds },
           ...{ heldOut: wanted['held-out'], measured: MEASURED, trained: TRAINED },
           ...{ batch: recipe.batch, lr: recipe.lr, data },
         };
-        const here = folder === null ? undefined : { data: folder };
-        jobs.push(makeJob([task, model, `seed${seed}`], settings as unknown as Settings, here));
+        networks.push({ told, folder });
       }
     }
   }
-  if (jobs.length === 0) throw new UserError(`Nothing is left of this grid. ${[...left].join(' ')}`);
-  return { jobs, left: [...left] };
+  return { networks, left: [...left] };
 }
 
 /** Ways of grouping and comparing that have a meaning for a network. */

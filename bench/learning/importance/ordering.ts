@@ -3,8 +3,8 @@
  *
  * The area of a measure is that between its two curves of accuracy over the fraction that was achieved, least important first minus
  * most important first. Turning an order round turns the sign, so a random order has 0 by its nature, and what the measure
- * `random` has shows how much chance there is. Where the oracle is known areas are divided by its mean over the same networks (by the
- * mean, since by that of a single network one divides by what may be almost 0).
+ * `random` has shows how much chance there is. Where the oracle is known, and its areas are clearly above 0, areas are divided by its
+ * mean over the same networks (by the mean, since by that of a single network one divides by what may be almost 0).
  *
  * Networks are blocks: all measures saw the same ones. Ranks come from Friedman's test, groups from Nemenyi's difference, and if
  * the test finds nothing, all measures are one group. The oracle is the yardstick and no contender: it has no rank.
@@ -12,8 +12,18 @@
 
 import { areaUnder, bearable, type CurvePoint, Generator } from '../../../src/index.ts';
 import { type Interval, interval } from '../interval.ts';
-import type { Curve, Point, Run } from './run.ts';
-import { bootstrap, cliffsDelta, criticalDifference, friedman, groupsOf, holm, wilcoxon } from './statistics.ts';
+import type { Run } from './run.ts';
+import {
+  bootstrap,
+  cliffsDelta,
+  criticalDifference,
+  friedman,
+  groupsOf,
+  holm,
+  meanOf,
+  wilcoxon,
+} from './statistics.ts';
+import type { Curve, Point } from './validation.ts';
 
 /** What measures are compared within. */
 export interface Setting {
@@ -25,7 +35,7 @@ export interface Setting {
   readonly replacement: string;
 }
 
-/** Paired differences of areas from those of `random`, in the units of accuracy. */
+/** Paired differences from `random`, in the units of accuracy: of areas, or of how much less is forgotten. */
 export interface Difference {
   readonly mean: number;
   /** Bootstrap, 95 %; null for one seed. */
@@ -49,8 +59,10 @@ export interface Row extends Setting {
   readonly plain: number;
   /** Mean of the largest fraction that can go, least important first, with 90 % of the accuracy left. */
   readonly tau90: number;
-  /** Kendall's tau with the oracle, mean over seeds. */
+  /** Kendall's tau with the oracle, mean over seeds with its interval of 95 %. */
   readonly tau: number | null;
+  readonly tauLow: number | null;
+  readonly tauHigh: number | null;
   /** Mean rank over seeds, 1 for the best; null for the oracle. Rows that share a letter of their groups are tied. */
   readonly rank: number | null;
   readonly group: string | null;
@@ -162,43 +174,39 @@ function ordered(setting: Setting, cells: readonly Cell[]): Ordered {
   const { measures, areas } = tableOf(cells);
   const test = testOf(measures, areas);
   const oracle = new Map(cells.filter(({ measure }) => measure === 'oracle').map(({ run, area }) => [run, area]));
-  const unit = cells.every(({ run }) => oracle.has(run)) ? meanOf([...oracle.values()]) : 0;
+  const unit = cells.every(({ run }) => oracle.has(run)) ? unitOf([...oracle.values()]) : 0;
   const random = new Map(cells.filter(({ measure }) => measure === 'random').map(({ run, area }) => [run, area]));
   const own = groupBy(cells, ({ measure }) => measure);
-  const differences = new Map<string, number[]>();
-  for (const [measure, mine] of own)
-    if (measure !== 'random' && measure !== 'oracle' && mine.every(({ run }) => random.has(run)))
-      differences.set(
-        measure,
-        mine.map(({ run, area }) => area - random.get(run)!),
-      );
-  const corrected = holm(Array.from(differences.values(), (each) => wilcoxon(each).p));
-  const probabilities = new Map(Array.from(differences.keys(), (measure, i) => [measure, corrected[i]!]));
+  const differences = differencesOf(
+    Array.from(own, ([measure, mine]) => ({
+      measure,
+      own: mine.map(({ area }) => area),
+      beside: mine.flatMap(({ run }) => random.get(run) ?? []),
+    })),
+    [...random.values()],
+  );
   const rows = Array.from(own, ([measure, mine]): Row => {
     const plain = meanOf(mine.map(({ area }) => area));
     const scaled = interval(mine.map(({ area }) => (unit > 0 ? area / unit : area)))!;
     const place = test?.measures.indexOf(measure) ?? -1;
-    const each = differences.get(measure);
     return {
       ...setting,
       ...{ measure, seeds: mine.length, area: scaled.mean, low: scaled.low, high: scaled.high },
       ...{ scale: unit > 0 ? 'oracle' : 'accuracy', plain, tau90: meanOf(mine.map(({ tau90 }) => tau90)) },
-      tau: tauOf(setting, measure, mine),
+      ...tauOf(setting, measure, mine),
       rank: place < 0 ? (measure === 'oracle' ? null : 1) : test!.ranks[place]!,
       group: place < 0 ? (measure === 'oracle' ? null : 'a') : test!.groups[place]!,
-      difference:
-        each === undefined
-          ? null
-          : differenceOf(
-              each,
-              probabilities.get(measure)!,
-              mine.map(({ area }) => area),
-              [...random.values()],
-            ),
+      difference: differences.get(measure) ?? null,
       seconds: costOf(setting, measure, mine),
     };
   });
   return { setting, rows: rows.sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0) || b.area - a.area), test };
+}
+
+/** The mean area of the oracle; 0 where it might as well be chance: its interval reaches down to 0. */
+function unitOf(areas: readonly number[]): number {
+  const found = interval(areas);
+  return found === null || (found.low ?? found.mean) <= 0 ? 0 : found.mean;
 }
 
 /** Entries by what `key` says of them, in the order in which they come. */
@@ -212,28 +220,43 @@ function groupBy<Entry, Key>(entries: readonly Entry[], key: (entry: Entry) => K
   return groups;
 }
 
-const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-function differenceOf(
-  each: readonly number[],
-  p: number,
-  own: readonly number[],
+/**
+ * How much larger the numbers of each measure are than those of `random`. `beside` is what `random` has on the same networks; a
+ * measure some of whose networks lack it is left out, and so are `random` and the oracle.
+ */
+export function differencesOf(
+  entries: readonly { readonly measure: string; readonly own: readonly number[]; readonly beside: readonly number[] }[],
   random: readonly number[],
-): Difference {
-  const bounds = bootstrap(each, { generator: new Generator(1) });
-  return {
-    ...{ mean: meanOf(each), low: bounds?.[0] ?? null, high: bounds?.[1] ?? null },
-    ...{ p, delta: cliffsDelta(own, random) },
-  };
+): Map<string, Difference> {
+  const compared = entries
+    .filter(({ measure }) => measure !== 'random' && measure !== 'oracle')
+    .filter(({ own, beside }) => own.length === beside.length)
+    .map(({ measure, own, beside }) => ({ measure, own, each: own.map((value, i) => value - beside[i]!) }));
+  const probabilities = holm(compared.map(({ each }) => wilcoxon(each).p));
+  return new Map(
+    compared.map(({ measure, own, each }, i) => {
+      const bounds = bootstrap(each, { generator: new Generator(1) });
+      const difference = {
+        ...{ mean: meanOf(each), low: bounds?.[0] ?? null, high: bounds?.[1] ?? null },
+        ...{ p: probabilities[i]!, delta: cliffsDelta(own, random) },
+      };
+      return [measure, difference];
+    }),
+  );
 }
 
-function tauOf({ epoch, aggregation }: Setting, name: string, cells: readonly Cell[]): number | null {
+function tauOf(
+  { epoch, aggregation }: Setting,
+  name: string,
+  cells: readonly Cell[],
+): Pick<Row, 'tau' | 'tauLow' | 'tauHigh'> {
   const found = cells.map(
     ({ run }) =>
       run.agreement.find((one) => one.epoch === epoch && one.measure === name && one.aggregation === aggregation)
         ?.tau ?? null,
   );
-  return interval(found)?.mean ?? null;
+  const tau = interval(found);
+  return { tau: tau?.mean ?? null, tauLow: tau?.low ?? null, tauHigh: tau?.high ?? null };
 }
 
 function costOf({ epoch }: Setting, name: string, cells: readonly Cell[]): Row['seconds'] {
@@ -282,7 +305,6 @@ export function bandOf(curves: readonly Curve[]): { readonly x: number; readonly
 
 /** The ranked table of a setting for the terminal and the report. */
 export function orderingRows({ rows }: Ordered): string[][] {
-  const number = (value: number | null, digits = 3): string => (value === null ? '-' : value.toFixed(digits));
   return [
     [
       'measure',
@@ -292,6 +314,7 @@ export function orderingRows({ rows }: Ordered): string[][] {
       '95 %',
       'tau90',
       'tau with oracle',
+      '95 %',
       'above random',
       '95 %',
       'p (Holm)',
@@ -299,8 +322,9 @@ export function orderingRows({ rows }: Ordered): string[][] {
       's to measure',
       's a cell',
     ],
-    ...rows.map(({ measure, rank, group, area, low, high, tau90, tau, difference, seconds }) => [
-      ...[measure, number(rank, 2), group ?? '-', number(area), range(low, high), number(tau90, 2), number(tau, 2)],
+    ...rows.map(({ measure, rank, group, area, low, high, tau90, tau, tauLow, tauHigh, difference, seconds }) => [
+      ...[measure, number(rank, 2), group ?? '-', number(area), range(low, high), number(tau90, 2)],
+      ...[number(tau, 2), range(tauLow, tauHigh, 2)],
       ...(difference === null
         ? ['-', '-', '-', '-']
         : [
@@ -314,5 +338,8 @@ export function orderingRows({ rows }: Ordered): string[][] {
   ];
 }
 
-const range = (low: number | null, high: number | null): string =>
-  low === null || high === null ? '-' : `${low.toFixed(3)} to ${high.toFixed(3)}`;
+/** A number as it stands in tables. */
+export const number = (value: number | null, digits = 3): string => (value === null ? '-' : value.toFixed(digits));
+
+export const range = (low: number | null, high: number | null, digits = 3): string =>
+  low === null || high === null ? '-' : `${low.toFixed(digits)} to ${high.toFixed(digits)}`;

@@ -2,26 +2,30 @@
 
 import { measureNamed } from '../../../src/index.ts';
 import type { About } from '../about.ts';
-import { interval } from '../interval.ts';
 import { aboutList, definitions, escapeHtml, figure, page, wideTable } from '../page.ts';
+import { anchorSection } from './anchors/report.ts';
+import type { AnchorRun } from './anchors/run.ts';
+import type { AnchorOrdered } from './anchors/summary.ts';
 import { criticalDifferenceDiagram } from './critical-difference.ts';
 import { curvePlot } from './curve-plot.ts';
-import { NETWORKS } from './models.ts';
 import { bandOf, type Ordered, type Overall, orderingRows, type Setting, settingText } from './ordering.ts';
-import type { Curve, Run } from './run.ts';
-import { TASKS } from './tasks.ts';
+import { named, nameOf, networkTexts, testText } from './page-parts.ts';
+import type { Run } from './run.ts';
+import type { Curve } from './validation.ts';
 
 export interface ReportContents {
+  /** What came of removal, and what of anchors; one of them may be empty. */
   readonly runs: readonly Run[];
-  /** At least one. */
   readonly ordering: readonly Ordered[];
   readonly overall: readonly Overall[];
+  readonly anchorRuns: readonly AnchorRun[];
+  readonly anchors: readonly AnchorOrdered[];
   readonly about: About;
 }
 
 const WHAT = `Weights are replaced in the order of their importance, the least important first, and in another run the most important first.
 Area: between these two curves of accuracy over the fraction that is gone. Turning an order round turns the sign of its area, so a
-random order has 0; where the oracle is known, 1 is the mean area of the oracle on the same networks (scale 'oracle'), which removes weights by
+random order has 0; where the oracle is known and its interval lies above 0, 1 is the mean area of the oracle on the same networks (scale 'oracle'), which removes weights by
 what removing each alone does to the loss on the held-out examples. That is an order and no bound: what is removed together may do
 better. tau90: the largest fraction that can go, least important first, with 90 % of the accuracy left at every step up to it. Means over
 seeds; intervals of 95 % by Student's t.`;
@@ -33,27 +37,23 @@ signed ranks with Holm's correction, and Cliff's delta. Of few seeds such interv
 
 const XTITLE = 'fraction of the weights that is gone';
 
-export function report({ runs, ordering, overall, about }: ReportContents): string {
-  const measures = [...new Set(ordering.flatMap(({ rows }) => rows.map(({ measure }) => measure)))];
-  const networks = [...new Set(runs.map(({ task, model }) => `${model} on ${task}`))];
+export function report({ runs, ordering, overall, anchorRuns, anchors, about }: ReportContents): string {
+  const all = [...ordering, ...anchors].flatMap(({ rows }) => rows.map(({ measure }) => measure));
+  const ordered = [...new Set(ordering.flatMap(({ rows }) => rows.map(({ measure }) => measure)))];
+  const halves = anchorRuns.map((run) => ({ ...run, examples: run.examples.first + run.examples.second }));
+  const networks = [...new Set(runs.map(nameOf))];
   return page(
     'Which weights matter',
-    `<p>${escapeHtml(networks.map((name) => networkText(name, runs)).join(' '))}</p>
-${definitions(measures.map((name) => [name, measureNamed(name).about]))}
-<p>${WHAT}</p>
+    `<p>${escapeHtml(networkTexts(runs.length > 0 ? runs : halves).join(' '))}</p>
+${definitions([...new Set(all)].map((name) => [name, measureNamed(name).about]))}
+${runs.length === 0 ? '' : `<p>${WHAT}</p>`}
 <p>${RANKS}</p>
 ${overall.map((one) => overallFigure(one)).join('\n')}
-${networks.map((name) => section(name, runs, ordering, measures)).join('\n')}
+${networks.map((name) => section(name, runs, ordering, ordered)).join('\n')}
+${anchorSection(anchors)}
 <h2>How this was made</h2>
 ${aboutList(about)}`,
   );
-}
-
-function networkText(name: string, runs: readonly Run[]): string {
-  const own = runs.filter(({ task, model }) => `${model} on ${task}` === name);
-  const [{ task, model, parameters, examples }] = own as [Run];
-  const seconds = interval(own.map((run) => run.seconds.training))?.mean ?? 0;
-  return `${name}: ${NETWORKS[model].about}, ${parameters.toLocaleString('en-US')} parameters; ${TASKS[task].about}; ${examples} held-out examples, ${own.length} seeds, ${seconds.toFixed(1)} s to train one.`;
 }
 
 function overallFigure({ aggregation, comparison, replacement, test }: Overall): string {
@@ -65,17 +65,11 @@ function overallFigure({ aggregation, comparison, replacement, test }: Overall):
   );
 }
 
-function testText({ blocks, chiSquare, f, p }: NonNullable<Ordered['test']>): string {
-  if (p === null) return 'One network: nothing can be tested, and all measures are tied.';
-  const form = f === null ? 'all blocks have one order' : `F ${f.toFixed(2)}`;
-  return `Friedman over ${blocks} blocks: chi-squared ${(chiSquare ?? 0).toFixed(2)}, ${form}, p ${p < 0.0001 ? 'below 0.0001' : p.toFixed(4)}.`;
-}
-
 /** Everything about a network on a task. `all` measures of the report have a colour of their own. */
 function section(name: string, runs: readonly Run[], ordering: readonly Ordered[], all: readonly string[]): string {
-  const own = ordering.filter(({ setting: { task, model } }) => `${model} on ${task}` === name);
+  const own = ordering.filter(({ setting }) => nameOf(setting) === name);
   const last = Math.max(...own.map(({ setting }) => setting.epoch));
-  const networks = runs.filter(({ task, model }) => `${model} on ${task}` === name);
+  const networks = runs.filter((run) => nameOf(run) === name);
   return [
     `<h2>${escapeHtml(name)}</h2>`,
     ...own.map((one) => settingPart(one, networks, all, one.setting.epoch === last)),
@@ -83,9 +77,6 @@ function section(name: string, runs: readonly Run[], ordering: readonly Ordered[
     aggregationsPart(own, networks, last),
   ].join('\n');
 }
-
-const named = (heading: string, plot: string, note: string): string =>
-  `<h3>${escapeHtml(heading)}</h3>\n<figure>\n${plot}\n<figcaption>${escapeHtml(note)}</figcaption>\n</figure>`;
 
 const curvesOf = (runs: readonly Run[], setting: Setting, measure: string, direction: Curve['direction']): Curve[] =>
   runs.flatMap(({ curves }) =>

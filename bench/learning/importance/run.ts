@@ -1,60 +1,16 @@
 /**
  * One network as a job: trained once, and at the wanted epochs validated with ever more of its weights gone, in every order that there
- * is.
- *
- * A checkpoint holds the curves that are done, and no network: whoever goes on trains it again, which gives the same bits and takes a
- * small part of the time. So that this leads to the same numbers, everything random has a generator of its own, by the place
- * in the grid and not by the order of doing. All measures of an epoch see the same noise: they are compared in pairs.
+ * is. A checkpoint holds the curves that are done.
  */
 
-import { createHash } from 'node:crypto';
-import { groupsOf, type Level } from '../../../src/importance/aggregate.ts';
-import { performance as performanceOf } from '../../../src/importance/curve.ts';
-import { type Importance, inUse, type LabelledBatch, lossesOf, type Subject } from '../../../src/importance/measure.ts';
-import { measureNamed, measures } from '../../../src/importance/measures.ts';
-import { rank } from '../../../src/importance/ranking.ts';
-import { Removal } from '../../../src/importance/removal.ts';
-import { Generator, type Module, noGrad } from '../../../src/index.ts';
-import { numbersOf } from '../../../src/tensor/tensor.ts';
-import { JobCheckpoint } from '../jobs/checkpoint.ts';
-import type { CheckpointPlace, Plain, Settings } from '../jobs/job.ts';
-import { DIRECTIONS, type Place, placesOf, type RunSettings, thresholdsOf } from './grid.ts';
+import type { JobCheckpoint } from '../jobs/checkpoint.ts';
+import { asJob, type Report } from '../jobs/module.ts';
+import { placesOf, type RunSettings } from './grid.ts';
+import { Kept } from './kept.ts';
 import { NETWORKS } from './models.ts';
-import { kendall } from './statistics.ts';
-import { batchOf, openTask, shrunk, squaredErrors, type Task } from './tasks.ts';
+import { openTask, shrunk } from './tasks.ts';
 import { Training } from './train.ts';
-
-/** A network with some of its weights gone. Losses are null where they are not finite. */
-export interface Point {
-  /** The fraction that was to go, and that which went. */
-  readonly threshold: number;
-  readonly fraction: number;
-  /** On a part of the training data. */
-  readonly loss: number | null;
-  readonly validationLoss: number | null;
-  /** On the held-out examples. */
-  readonly accuracy: number;
-}
-
-export interface Curve extends Place {
-  readonly points: readonly Point[];
-}
-
-/** Kendall's tau of a measure and the oracle; null where one of them is all ties. */
-export interface Agreement {
-  readonly epoch: number;
-  readonly measure: string;
-  readonly aggregation: Level;
-  readonly tau: number | null;
-}
-
-/** Seconds of a measure at an epoch: its numbers, and its curves. */
-export interface Cost {
-  readonly epoch: number;
-  readonly measure: string;
-  readonly measuring: number;
-  readonly curves: number;
-}
+import { type Agreement, type Cost, type Curve, type Findings, inSeconds, Validation } from './validation.ts';
 
 /** What came of a job. */
 export interface Run {
@@ -72,54 +28,11 @@ export interface Run {
   readonly seconds: { readonly training: number; readonly costs: readonly Cost[] };
 }
 
-/** More removals than this are not tried one by one. */
-export const ORACLE_LIMIT = 2000;
-/** Examples that are evaluated together: what lies between the layers then stays in the cache. */
-const TOGETHER = 50;
-/** Milliseconds between two words on how far it is. */
-const REPORT_EVERY = 200;
-
-export async function runJob(
-  settings: Settings,
-  report: (done: number) => Promise<void>,
-  checkpoint: CheckpointPlace | null,
-): Promise<Plain> {
-  const kept = checkpoint === null ? null : new JobCheckpoint(checkpoint);
-  return (await runOne(settings as unknown as RunSettings, report, kept)) as unknown as Plain;
-}
-
-/** A generator for one purpose of a run. */
-function generatorFor(seed: number, ...purpose: readonly (string | number)[]): Generator {
-  const hash = createHash('sha256')
-    .update([seed, ...purpose].join('\n'))
-    .digest();
-  return new Generator(hash.readUIntBE(0, 6));
-}
-
-/** What is done of a run, measure by measure. */
-class Done {
-  readonly curves: Curve[] = [];
-  readonly agreement: Agreement[] = [];
-  readonly left: string[] = [];
-  readonly costs: Cost[] = [];
-
-  stateDict() {
-    const { curves, agreement, left, costs } = this;
-    return { json: JSON.stringify({ curves, agreement, left, costs }) };
-  }
-
-  loadStateDict({ json }: { json: string }): void {
-    const found = JSON.parse(json) as Pick<Done, 'curves' | 'agreement' | 'left' | 'costs'>;
-    this.curves.splice(0, this.curves.length, ...found.curves);
-    this.agreement.splice(0, this.agreement.length, ...found.agreement);
-    this.left.splice(0, this.left.length, ...found.left);
-    this.costs.splice(0, this.costs.length, ...found.costs);
-  }
-}
+export const runJob = asJob(runOne);
 
 export async function runOne(
   told: RunSettings,
-  report: (done: number) => Promise<void> = async () => {},
+  report: Report = async () => {},
   checkpoint: JobCheckpoint | null = null,
 ): Promise<Run> {
   const { task: name, model: network, seed, epochs, measures: names } = told;
@@ -127,10 +40,10 @@ export async function runOne(
   const task = NETWORKS[network].shrinks ? shrunk(whole) : whole;
   const training = new Training(task, told);
   const { model } = training;
-  const done = new Done();
+  const kept = new Kept<Findings>({ curves: [], agreement: [], left: [], costs: [] });
   // So many measures, epoch by epoch, were there before.
-  const before = checkpoint?.resume({ algorithm: done }) ?? 0;
-  const validation = new Validation(task, told, training, done);
+  const before = checkpoint?.resume({ algorithm: kept }) ?? 0;
+  const validation = new Validation(task, told, training, kept.lists);
 
   const steps = (epochs.at(-1) ?? 0) * training.stepsOfEpoch;
   const work = {
@@ -138,13 +51,10 @@ export async function runOne(
     curves: placesOf(told).length * told.thresholds * (told.heldOut + told.trained),
   };
   const total = Math.max(1, work.steps + work.curves);
-  let [reported, units] = [performance.now(), 0];
-  const tell = async (): Promise<void> => {
-    const now = performance.now();
-    if (now - reported < REPORT_EVERY) return;
-    reported = now;
+  let units = 0;
+  const tell = (): Promise<void> => {
     const trained = steps === 0 ? 0 : (work.steps * training.steps) / steps;
-    await report((trained + (work.curves * units) / (epochs.length * names.length)) / total);
+    return report((trained + (work.curves * units) / (epochs.length * names.length)) / total);
   };
   for (const epoch of epochs) {
     for (const _ of training.until(epoch)) await tell();
@@ -152,197 +62,15 @@ export async function runOne(
     for (const measure of names) {
       if (units++ < before) continue;
       for (const _ of validation.of(measure)) await tell();
-      if (checkpoint?.isDue) await checkpoint.save({ algorithm: done, step: units });
+      if (checkpoint?.isDue) await checkpoint.save({ algorithm: kept, step: units });
     }
   }
+  const { curves, agreement, left, costs } = kept.lists;
   return {
     ...{ task: name, model: network, seed },
     parameters: model.parameters().reduce((sum, { size }) => sum + size, 0),
     examples: validation.examples,
-    ...{ curves: done.curves, agreement: done.agreement, left: done.left },
-    seconds: { training: inSeconds(training.milliseconds), costs: done.costs },
+    ...{ curves, agreement, left },
+    seconds: { training: inSeconds(training.milliseconds), costs },
   };
-}
-
-const inSeconds = (milliseconds: number): number => Math.round(milliseconds) / 1000;
-const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
-
-type Judgement = Pick<Point, 'loss' | 'validationLoss' | 'accuracy'>;
-
-/** The curves of a network at an epoch, measure by measure. */
-class Validation {
-  readonly #told: RunSettings;
-  readonly #task: Task;
-  readonly #training: Training;
-  readonly #done: Done;
-  readonly #heldOut: readonly LabelledBatch[];
-  readonly #trained: readonly LabelledBatch[];
-  readonly #measured: readonly LabelledBatch[];
-  #epoch = 0;
-  /** The network as it is, and with all weights replaced, by what they are replaced with and which they are. */
-  #judged = new Map<string, Judgement>();
-  #truth = new Map<Level, Importance | null>();
-  /** Milliseconds that the oracle took. It is asked for the comparison too, before its own turn. */
-  #asking = 0;
-
-  constructor(task: Task, told: RunSettings, training: Training, done: Done) {
-    [this.#task, this.#told, this.#training, this.#done] = [task, told, training, done];
-    this.#heldOut = sample(task, task.heldOut, told.heldOut);
-    this.#measured = sample(task, task.train, told.measured);
-    this.#trained = sample(task, task.train, told.trained);
-  }
-
-  get examples(): number {
-    return this.#heldOut.reduce((sum, { labels }) => sum + labels.length, 0);
-  }
-
-  begin(epoch: number): void {
-    this.#epoch = epoch;
-    this.#judged = new Map();
-    this.#truth = new Map();
-    this.#asking = 0;
-  }
-
-  /** Does all curves of a measure; pauses after each point. */
-  *of(measure: string): Iterable<void> {
-    const { model } = this.#training;
-    const { seed, groupings, replacements, measures: names } = this.#told;
-    const epoch = this.#epoch;
-    const start = performance.now();
-    const found = new Map<Level, Importance | null>();
-    const own = measure === 'oracle' ? null : this.#measure(measure);
-    for (const [aggregation] of groupings) found.set(aggregation, own ?? this.#oracle(aggregation));
-    const measured = performance.now();
-    for (const [aggregation, comparison] of groupings) {
-      const importance = found.get(aggregation) ?? null;
-      if (importance === null) continue;
-      const generator = generatorFor(seed, 'ties', epoch, measure, aggregation, comparison);
-      const ranking = rank(model, importance, { by: aggregation, compare: comparison, generator });
-      for (const replacement of replacements) {
-        const removal = new Removal(ranking, {
-          replacement,
-          generator: generatorFor(seed, 'noise', epoch, replacement),
-        });
-        const which = `${replacement}\n${ranking.parameters.map(({ name }) => name).join('\n')}`;
-        try {
-          for (const direction of DIRECTIONS) {
-            const points: Point[] = [];
-            let last = { count: -1, judgement: null as Judgement | null };
-            for (const threshold of thresholdsOf(this.#told)) {
-              const { count, fraction } = removal.to(threshold, direction);
-              // Removal is nested: so many weights are the same weights.
-              const key = count === 0 ? '' : count === ranking.size ? which : null;
-              const known =
-                count === last.count ? last.judgement : key === null ? null : (this.#judged.get(key) ?? null);
-              const judgement = known ?? this.#judge();
-              if (key !== null) this.#judged.set(key, judgement);
-              last = { count, judgement };
-              points.push({ threshold, fraction, ...judgement });
-              yield;
-            }
-            this.#done.curves.push({ epoch, measure, aggregation, comparison, replacement, direction, points });
-          }
-        } finally {
-          removal.restore();
-        }
-      }
-    }
-    const ended = performance.now();
-    if (own !== null && names.includes('oracle')) this.#agree(measure, own);
-    this.#done.costs.push({
-      ...{ epoch, measure },
-      ...{ measuring: inSeconds(own === null ? this.#asking : measured - start), curves: inSeconds(ended - measured) },
-    });
-  }
-
-  #measure(measure: string): Importance {
-    const { movement, path, walk, model } = this.#training;
-    const subject: Subject = {
-      ...{ model, movement, path, walk, batches: () => this.#measured },
-      losses: this.#task.targets === null ? undefined : squaredErrors(this.#task.targets),
-      generator: generatorFor(this.#told.seed, 'measure', this.#epoch, measure),
-    };
-    return measureNamed(measure).measure(subject);
-  }
-
-  /** What really happens on the held-out examples; null where that are too many removals. */
-  #oracle(by: Level): Importance | null {
-    const known = this.#truth.get(by);
-    if (known !== undefined) return known;
-    const start = performance.now();
-    const { model } = this.#training;
-    const parameters = new Map(model.namedParameters());
-    const removals = groupsOf('oracle', model, parameters, { by }).sizes.length;
-    let found: Importance | null = null;
-    if (removals <= ORACLE_LIMIT)
-      found = measures.oracle({ by, limit: ORACLE_LIMIT }).measure({
-        ...{ model, batches: () => this.#heldOut },
-        losses: this.#task.targets === null ? undefined : squaredErrors(this.#task.targets),
-      });
-    else {
-      const sentence = `oracle has no cells in ${this.#told.model} by ${by}: ${removals} removals are more than ${ORACLE_LIMIT}.`;
-      if (!this.#done.left.includes(sentence)) this.#done.left.push(sentence);
-    }
-    this.#truth.set(by, found);
-    this.#asking += performance.now() - start;
-    return found;
-  }
-
-  #agree(measure: string, importance: Importance): void {
-    const { model } = this.#training;
-    for (const aggregation of new Set(this.#told.groupings.map(([by]) => by))) {
-      const truth = this.#oracle(aggregation);
-      if (truth === null) continue;
-      const options = {
-        by: aggregation,
-        parameters: aggregation === 'none' ? (['kernel'] as const) : (['kernel', 'bias'] as const),
-      };
-      const own = groupsOf(measure, model, importance, options);
-      // A measure may leave layers out.
-      const layers = [...new Set(own.participants.map(({ layer }) => layer))];
-      const theirs = groupsOf('oracle', model, truth, { ...options, layers });
-      this.#done.agreement.push({ epoch: this.#epoch, measure, aggregation, tau: kendall(own.values, theirs.values) });
-    }
-  }
-
-  #judge(): Judgement {
-    const { model } = this.#training;
-    const { targets } = this.#task;
-    if (targets !== null) {
-      const [loss, { mean, explained }] = [
-        errorsOf(model, this.#trained, targets),
-        errorsOf(model, this.#heldOut, targets),
-      ];
-      return { loss: finite(loss.mean), validationLoss: finite(mean), accuracy: explained };
-    }
-    const { loss, accuracy } = performanceOf({ model, batches: () => this.#heldOut });
-    const trained = performanceOf({ model, batches: () => this.#trained });
-    return { loss: finite(trained.loss), validationLoss: finite(loss), accuracy };
-  }
-}
-
-/** The same examples in every run: up to so many, drawn from all. */
-function sample(task: Task, examples: Task['train'], most: number): LabelledBatch[] {
-  const rows = new Generator(2).permutation(examples.count).slice(0, most);
-  return Array.from({ length: Math.ceil(rows.length / TOGETHER) }, (_, i) =>
-    batchOf(task, examples, rows.slice(i * TOGETHER, (i + 1) * TOGETHER)),
-  );
-}
-
-/** Mean squared error, and the share of the variance that is explained, at least 0. */
-function errorsOf(model: Module, batches: readonly LabelledBatch[], targets: Float32Array) {
-  return inUse(model, () => {
-    const own: number[] = [];
-    let error = 0;
-    for (const { x, labels } of batches) {
-      const losses = noGrad(() =>
-        numbersOf(lossesOf('performance', { model, losses: squaredErrors(targets) }, model.forward(x), labels)),
-      );
-      for (const loss of losses) error += loss;
-      for (const label of labels) own.push(targets[label]!);
-    }
-    const mean = own.reduce((sum, y) => sum + y, 0) / own.length;
-    const variance = own.reduce((sum, y) => sum + (y - mean) ** 2, 0);
-    return { mean: error / own.length, explained: Math.max(0, 1 - error / variance) || 0 };
-  });
 }

@@ -19,7 +19,7 @@ const sum = (values: Iterable<number>): number => {
   for (const value of values) total += value;
   return total;
 };
-const meanOf = (values: readonly number[]): number => sum(values) / values.length;
+export const meanOf = (values: readonly number[]): number => sum(values) / values.length;
 
 /** The rank of each number, 1 for the least; equal ones share the mean of their ranks. */
 export function ranksOf(values: readonly number[]): number[] {
@@ -189,22 +189,14 @@ export function bootstrap(
   checkFinite('bootstrap', values);
   const n = values.length;
   if (n < 2) return null;
-  const means = new Float64Array(samples);
-  const places = new Float32Array(n);
-  for (let sample = 0; sample < samples; sample++) {
-    generator.fillUniform(places);
+  const means = drawnAnew(n, samples, generator, (places) => {
     let total = 0;
-    for (let i = 0; i < n; i++) total += values[Math.floor(places[i]! * n)]!;
-    means[sample] = total / n;
-  }
-  means.sort();
+    for (const place of places) total += values[place]!;
+    return total / n;
+  });
   const mean = meanOf(values);
   const tail = (1 - confidence) / 2;
-  const at = (share: number): number => {
-    const place = Math.min(Math.max(share * (samples + 1) - 1, 0), samples - 1);
-    const [low, high] = [means[Math.floor(place)]!, means[Math.ceil(place)]!];
-    return low + (high - low) * (place - Math.floor(place));
-  };
+  const at = (share: number): number => quantileOf(means, share);
   if (kind === 'percentile') return [at(tail), at(1 - tail)];
   const [squares, cubes] = [2, 3].map((power) => sum(values.map((value) => (value - mean) ** power)));
   if (squares === 0) return [mean, mean];
@@ -216,6 +208,46 @@ export function bootstrap(
     return jStat.normal.cdf(bias + z / (1 - acceleration * z), 0, 1);
   };
   return [at(corrected(tail)), at(corrected(1 - tail))];
+}
+
+/**
+ * An interval of any number that is computed from several things (seeds, say), from samples of them drawn with replacement: the
+ * quantiles of what comes out. `statistic` is told which things are in a sample. null for fewer than two, of which nothing
+ * is known. Efron, "Bootstrap methods: another look at the jackknife" (1979).
+ */
+export function bootstrapOf(
+  count: number,
+  statistic: (places: Int32Array) => number,
+  { generator, samples = 2000, confidence = 0.95 }: Omit<BootstrapOptions, 'kind'>,
+): readonly [low: number, high: number] | null {
+  if (count < 2) return null;
+  const found = drawnAnew(count, samples, generator, statistic);
+  checkFinite('bootstrapOf', found);
+  const tail = (1 - confidence) / 2;
+  return [quantileOf(found, tail), quantileOf(found, 1 - tail)];
+}
+
+/** What comes of samples drawn with replacement, ascending. */
+function drawnAnew(
+  count: number,
+  samples: number,
+  generator: Generator,
+  statistic: (places: Int32Array) => number,
+): Float64Array {
+  const [found, drawn, places] = [new Float64Array(samples), new Float32Array(count), new Int32Array(count)];
+  for (let sample = 0; sample < samples; sample++) {
+    generator.fillUniform(drawn);
+    for (let i = 0; i < count; i++) places[i] = Math.floor(drawn[i]! * count);
+    found[sample] = statistic(places);
+  }
+  return found.sort();
+}
+
+/** The number below which a share of ascending numbers lies, between two of them as much as need be. */
+function quantileOf(sorted: Float64Array, share: number): number {
+  const place = Math.min(Math.max(share * (sorted.length + 1) - 1, 0), sorted.length - 1);
+  const [low, high] = [sorted[Math.floor(place)]!, sorted[Math.ceil(place)]!];
+  return low + (high - low) * (place - Math.floor(place));
 }
 
 /**

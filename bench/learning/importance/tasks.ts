@@ -44,8 +44,8 @@ interface Recipe {
   /** Its folder within --data, and what is looked for there; null where it is drawn. */
   readonly files: { readonly folder: string; readonly names: string } | null;
   readonly images: boolean;
-  /** Whether answers are classes. */
-  readonly classes: boolean;
+  /** How many classes there are; 0 where answers are numbers. */
+  readonly classes: number;
   /** Passes over the training data, the examples of a step and the learning rate of Adam. */
   readonly epochs: number;
   readonly batch: number;
@@ -53,7 +53,7 @@ interface Recipe {
 }
 
 const idx = 'the four files of the data set in IDX format';
-const images = { images: true, classes: true, epochs: 5, batch: 64, lr: 1e-3 } as const;
+const images = { images: true, classes: CLASSES, epochs: 5, batch: 64, lr: 1e-3 } as const;
 
 export const TASKS: Readonly<Record<TaskName, Recipe>> = {
   embedded: { about: 'the embedded digits, 28 x 28', files: null, ...images },
@@ -67,18 +67,18 @@ export const TASKS: Readonly<Record<TaskName, Recipe>> = {
   digits8: {
     about: 'handwritten digits, 8 x 8, 30 % of them held out',
     files: { folder: 'digits', names: 'digits.csv' },
-    ...{ images: true, classes: true, epochs: 20, batch: 16, lr: 2e-3 },
+    ...{ images: true, classes: CLASSES, epochs: 20, batch: 16, lr: 2e-3 },
   },
   iris: {
     about: "Fisher's iris, 30 % of them held out",
     files: { folder: 'iris', names: 'iris.csv' },
-    ...{ images: false, classes: true, epochs: 50, batch: 8, lr: 5e-3 },
+    ...{ images: false, classes: 3, epochs: 50, batch: 8, lr: 5e-3 },
   },
   function: {
     about:
       'z = sin 3x cos 2y on the square from -1 to 1, from 2,000 points; its accuracy is 1 - squared error / variance, at least 0',
     files: null,
-    ...{ images: false, classes: false, epochs: 30, batch: 32, lr: 3e-3 },
+    ...{ images: false, classes: 0, epochs: 30, batch: 32, lr: 3e-3 },
   },
 };
 

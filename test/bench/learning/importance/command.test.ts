@@ -11,6 +11,7 @@ import {
 } from '../../../../bench/learning/importance/command.ts';
 import { COLUMNS, checkSameGrid, csvOf } from '../../../../bench/learning/importance/csv.ts';
 import { jobsOf, MEASURE_NAMES, placesOf, type RunSettings } from '../../../../bench/learning/importance/grid.ts';
+import { jsonText } from '../../../../bench/learning/importance/json.ts';
 import { type Run, runOne } from '../../../../bench/learning/importance/run.ts';
 import type { Done } from '../../../../bench/learning/jobs/folder.ts';
 import type { Plain } from '../../../../bench/learning/jobs/job.ts';
@@ -239,6 +240,24 @@ describe('files', () => {
     expect(readFileSync(path, 'utf8')).toBe('my,own\n');
   });
 
+  it('in JSON have a line for each point, and are what JSON makes of it', () => {
+    const value = {
+      a: [
+        { x: 1, y: null },
+        { x: [2], y: 'z' },
+      ],
+      b: [],
+      c: {},
+      d: Number.NaN,
+      e: undefined,
+      f: [[1, 2]],
+    };
+    const text = jsonText(value);
+    expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)));
+    expect(text.split('\n')).toContain('    {"x": 1, "y": null},');
+    expect(text.endsWith('}\n')).toBe(true);
+  });
+
   it('in JSON of another grid are refused too', async () => {
     const path = join(temporaryFolder(), 'a.json');
     for (const [text, what] of [
@@ -253,6 +272,41 @@ describe('files', () => {
       );
       expect(readFileSync(path, 'utf8')).toBe(text);
     }
+  });
+
+  it('of anchors come from the command, alone or beside those of removal', { timeout: 60_000 }, async () => {
+    const folder = temporaryFolder();
+    const file = (name: string): string => join(folder, name);
+    const words = ['--tasks', 'mnist', '--data', dataFolder(), '--models', 'tiny', '--measures', 'magnitude,random'];
+    const least = [...words, '--aggregations', 'none', '--thresholds', '2', '--held-out', '50', '--epochs', '30'];
+    const start = async (...more: string[]): Promise<string> => {
+      const { output, text } = screen(null);
+      await importanceCommand.start([...least, '--seeds', '1', '--results', file('runs'), ...more], output);
+      return text();
+    };
+    const said = await start('--experiments', 'anchors', '--json', file('a.json'), '--html', file('a.html'));
+    expect(said).toMatch(
+      /Anchors: tiny on mnist, epoch 30; by none, compared by layer, replaced by noise\nmeasure +rank +group +forgetting/,
+    );
+    expect(said).toMatch(/Without an anchor the accuracy on the first half falls from [\d.]+ to [\d.]+, /);
+    const { ordering, cells, anchors, jobs } = JSON.parse(readFileSync(file('a.json'), 'utf8'));
+    expect([ordering, cells, anchors.runs.length, jobs.length]).toEqual([[], [], 1, 1]);
+    expect(anchors.ordering[0].rows.map(({ measure }: { measure: string }) => measure).sort()).toEqual([
+      'magnitude',
+      'random',
+    ]);
+    expect(anchors.ordering[0]).toHaveProperty('byForgetting');
+    expect(readFileSync(file('a.html'), 'utf8')).toContain('<h2>As anchors</h2>');
+    // The same jobs are found done; those of removal stand in the same folder.
+    await start('--experiments', 'removal,anchors', '--csv', file('b.csv'), '--json', file('b.json'));
+    const other = JSON.parse(readFileSync(file('b.json'), 'utf8'));
+    expect([other.cells.length, other.jobs.length, other.ordering.length]).toEqual([1, 2, 2]);
+    // Their times too: nothing was computed anew.
+    expect(other.anchors).toEqual(anchors);
+    expect(readFileSync(file('b.csv'), 'utf8').split('\n')).toHaveLength(1 + 2 * 2 * 2 + 1);
+    await expect(start('--experiments', 'anchors', '--csv', file('c.csv'))).rejects.toThrow(
+      '--csv: its rows are of removal. Add removal to --experiments, or leave it out.',
+    );
   });
 
   it('come from the command, the same rows again when all jobs are found done', { timeout: 60_000 }, async () => {
@@ -282,7 +336,7 @@ describe('files', () => {
     expect([cells.length, tests.length, about.command]).toEqual([
       2,
       1,
-      expect.stringContaining('importance --tasks function'),
+      expect.stringContaining('importance --experiments removal --tasks function'),
     ]);
     expect(existsSync(file('a.html'))).toBe(true);
   });

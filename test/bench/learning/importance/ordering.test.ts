@@ -11,7 +11,8 @@ import {
   testOf,
 } from '../../../../bench/learning/importance/ordering.ts';
 import { report } from '../../../../bench/learning/importance/report.ts';
-import type { Curve, Run } from '../../../../bench/learning/importance/run.ts';
+import type { Run } from '../../../../bench/learning/importance/run.ts';
+import type { Curve } from '../../../../bench/learning/importance/validation.ts';
 
 const place = { epoch: 1, aggregation: 'none', comparison: 'layer', replacement: 'noise' } as const;
 
@@ -105,6 +106,10 @@ describe('the order of measures', () => {
     expect(magnitude!.difference).toMatchObject({ p: 0.5, delta: 1 });
     expect(random!.difference).toBe(null);
     expect([magnitude!.tau, lamp!.tau]).toEqual([expect.closeTo(0.2, 12), null]);
+    // Student's t at 2 degrees of freedom of 0.1, 0.2, 0.3.
+    expect(magnitude!.tauHigh! - 0.2).toBeCloseTo((4.303 * 0.1) / Math.sqrt(3), 4);
+    expect(0.2 - magnitude!.tauLow!).toBeCloseTo((4.303 * 0.1) / Math.sqrt(3), 4);
+    expect([lamp!.tauLow, lamp!.tauHigh]).toEqual([null, null]);
     expect(magnitude!.seconds).toEqual({ measuring: 3, curves: 4 });
   });
 
@@ -153,6 +158,10 @@ describe('the order of measures', () => {
 
   it('keeps areas in accuracy where the oracle is no better than chance', () => {
     expect(orderingOf([run(1, { oracle: -0.1, lamp: 0.2 })])[0]!.rows[0]!.scale).toBe('accuracy');
+    // A mean of 0.1, and an interval down to -0.15: a share of what may be 0 says nothing.
+    const wide = [0, 0.1, 0.2].map((oracle, seed) => run(seed, { oracle, lamp: 0.2 }));
+    const [lamp] = orderingOf(wide)[0]!.rows.filter(({ measure }) => measure === 'lamp');
+    expect(lamp).toMatchObject({ scale: 'accuracy', area: expect.closeTo(0.2, 12) });
   });
 
   it('keeps settings apart, and joins tasks and networks at their last epoch', () => {
@@ -186,6 +195,13 @@ describe('the order of measures', () => {
       ['random', '3.00', 'b', '0.000'],
     ]);
     for (const line of lines) expect(line).toHaveLength(head!.length);
+    const tau = head!.indexOf('tau with oracle');
+    expect(lines.map((line) => line.slice(tau, tau + 2))).toEqual([
+      ['-', '-'],
+      ['0.20', '-0.05 to 0.45'],
+      ['-', '-'],
+      ['-', '-'],
+    ]);
   });
 
   it('has bands of the mean accuracy over the mean fraction', () => {
@@ -276,7 +292,9 @@ describe('the report', () => {
       run(seed, { random: 0, magnitude: 0.1 }, { model: 'mlp' }),
     ];
   });
-  const page = report({ runs, ordering: orderingOf(runs), overall: overallOf(runs), about });
+  const page = report({
+    ...{ runs, ordering: orderingOf(runs), overall: overallOf(runs), anchorRuns: [], anchors: [], about },
+  });
   const prose = page.replaceAll(/<svg.*?<\/svg>/gs, '');
 
   it('is one page that loads nothing and runs nothing', () => {

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { csvOf } from '../../../../bench/learning/importance/csv.ts';
 import type { RunSettings } from '../../../../bench/learning/importance/grid.ts';
-import { type Curve, ORACLE_LIMIT, type Run, runOne } from '../../../../bench/learning/importance/run.ts';
+import { Kept } from '../../../../bench/learning/importance/kept.ts';
+import { type Run, runOne } from '../../../../bench/learning/importance/run.ts';
+import { type Curve, ORACLE_LIMIT } from '../../../../bench/learning/importance/validation.ts';
 import { JobCheckpoint } from '../../../../bench/learning/jobs/checkpoint.ts';
 import { makeJob, type Plain, type Settings } from '../../../../bench/learning/jobs/job.ts';
 import { measures } from '../../../../src/index.ts';
@@ -173,6 +175,17 @@ describe('a run', () => {
     expect(seen.length).toBeGreaterThan(5);
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
     expect(seen.every((share) => share >= 0 && share <= 1)).toBe(true);
+  });
+});
+
+describe('what is kept of a run', () => {
+  it('comes back into the same lists, in the place of what they held', () => {
+    const state = new Kept({ some: [1, { a: null }], none: [] }).stateDict();
+    const lists = { some: ['old'] as unknown[], none: ['old'] as unknown[] };
+    const { some } = lists;
+    new Kept(lists).loadStateDict(state);
+    expect(lists).toEqual({ some: [1, { a: null }], none: [] });
+    expect(lists.some).toBe(some);
   });
 });
 
