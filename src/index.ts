@@ -151,7 +151,9 @@ export type { KindOptions } from './data/scenarios-build.ts';
 export { type Answering, type EvaluateOptions, evaluate } from './continual/evaluate.ts';
 export { type LearnScenarioOptions, learnScenario } from './continual/learn-scenario.ts';
 export { ContinualLearner, type ContinualLearnerOptions, SeparateNetworks } from './continual/learner.ts';
-export type { Learning, Method, Step } from './continual/method.ts';
+export type { ContinualLearnerState } from './continual/learner.ts';
+export type { Learning, Method, StatefulMethod, Step } from './continual/method.ts';
+export type { Kept, KeptByName } from './continual/state.ts';
 export {
   averageAccuracy,
   averageIncrementalAccuracy,
@@ -171,7 +173,8 @@ export { type MASOptions, mas } from './continual/anchoring/mas.ts';
 export { type SIMethod, type SIOptions, si, type Way } from './continual/anchoring/si.ts';
 export { type RWalkMethod, type RWalkOptions, rwalk, type Walk } from './continual/anchoring/rwalk.ts';
 export { type OnlineAnchorsOptions, onlineAnchors } from './continual/anchoring/online.ts';
-export type { AnchoringMethod, Held, PullStep } from './continual/anchoring/pulls.ts';
+export type { AnchoringMethod, Held, PullStep, PullsState } from './continual/anchoring/pulls.ts';
+export type { AnchoringState } from './continual/anchoring/state.ts';
 export type { MeasureOptions } from './continual/anchoring/measured.ts';
 export { quadraticPenalty } from './ops/penalty.ts';
 export { er, type ExperienceReplayOptions } from './continual/replay/er.ts';
@@ -183,7 +186,7 @@ export {
 } from './continual/replay/lwf.ts';
 export { agem } from './continual/replay/agem.ts';
 export { gem, type GradientEpisodicMemoryOptions, type GradientEpisodicMemoryState } from './continual/replay/gem.ts';
-export type { MemoryOptions, MemoryState, StatefulMethod } from './continual/replay/memory.ts';
+export type { MemoryOptions, MemoryState } from './continual/replay/memory.ts';
 export {
   ContextBuffer,
   type ContextBufferOptions,
@@ -192,11 +195,14 @@ export {
 export { Reservoir, type ReservoirOptions, type ReservoirState } from './continual/replay/reservoir.ts';
 export type { Drawn, Group, StoreState } from './continual/replay/examples.ts';
 export { type PackNet, type PackNetOptions, packnet } from './continual/masks/packnet.ts';
-export { type Hat, type HatOptions, hat } from './continual/masks/hat.ts';
+export type { PackedParameters, PackNetState } from './continual/masks/packnet.ts';
+export { type Hat, type HatOptions, type HatState, hat } from './continual/masks/hat.ts';
+export type { OutputRowsState } from './continual/masks/outputs.ts';
 export { HatMask, type HatMaskOptions, type MaskInForce } from './continual/masks/hat-mask.ts';
 export { continualBackprop, type ContinualBackpropMethodOptions } from './continual/plasticity-methods.ts';
-export { redo, type ResettingMethod, shrinkPerturb } from './continual/plasticity-methods.ts';
+export { redo, type ResettingMethod, type ResettingState, shrinkPerturb } from './continual/plasticity-methods.ts';
 export { type Confidence, type ConfidenceOptions, confidence } from './continual/confidence.ts';
+export type { ConfidenceState } from './continual/confidence.ts';
 export type { UnitBonus } from './continual/continual-backprop.ts';
 
 // Gradients of each example, and importance of weights

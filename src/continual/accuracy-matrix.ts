@@ -7,6 +7,8 @@
  * names it. Measures of one name differ in the literature: each function says which one it is.
  */
 
+import { given } from './given.ts';
+
 /** R[i][j], a row for each context in the order in which they were learned. */
 export type AccuracyMatrix = readonly (readonly (number | null | undefined)[])[];
 
@@ -29,7 +31,7 @@ function cell(who: string, matrix: AccuracyMatrix, i: number, j: number): number
 
 /** How many contexts there are, at least so many. No row may know of more. */
 function size(who: string, matrix: AccuracyMatrix, least: 1 | 2): number {
-  const contexts = matrix.length;
+  const contexts = given(`${who}(matrix)`, 'accuracies (a row for each context)', matrix).length;
   if (contexts < least)
     throw new Error(
       contexts === 0
@@ -115,7 +117,7 @@ export function forwardTransfer(matrix: AccuracyMatrix, untrained: readonly numb
 }
 
 function checkLength(who: string, what: string, values: readonly number[], contexts: number): readonly number[] {
-  if (values.length !== contexts)
+  if (given(`${who}(matrix, ${what})`, `accuracies of '${what}'`, values).length !== contexts)
     throw new Error(`${who}: ${what} holds ${values.length} accuracies, but there are ${contexts} contexts.`);
   return values.map((value, j) => checkNumber(who, `${what}[${j}]`, value));
 }

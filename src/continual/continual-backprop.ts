@@ -17,6 +17,7 @@ import { writeAt } from '../state/reset.ts';
 import { type Activations, activationsOf, columnsOf, findUnits, type UnitLayer } from '../state/units.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
 import { checkInitialization, drawRows, type Initialization, replaceUnits } from './newborn.ts';
+import { checkList } from './state.ts';
 import { addMeans, factors, overIncoming, timesOutgoing, timesSpread, type Utility } from './utility.ts';
 
 export interface ContinualBackpropOptions {
@@ -229,6 +230,7 @@ export class ContinualBackprop {
   /** Takes over the state of continual backprop over the same units. What does not fit is an error that changes nothing. */
   loadStateDict({ layers }: ContinualBackpropState): void {
     const states = this.#states;
+    checkList('ContinualBackprop.loadStateDict', 'layers', layers);
     const fits = layers.length === states.length && layers.every(({ age }, i) => age.length === states[i]!.age.length);
     if (!fits) {
       const show = (sizes: readonly { readonly age: Float64Array }[]) => sizes.map(({ age }) => age.length).join(', ');

@@ -3,6 +3,7 @@ import { scope } from '../autograd/modes.ts';
 import { batches } from '../data/batches.ts';
 import type { Context, Head } from '../data/scenarios.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { given } from './given.ts';
 
 /** Who can be asked: a `ContinualLearner`, `SeparateNetworks`, or whatever else answers. */
 export interface Answering {
@@ -29,11 +30,11 @@ export interface EvaluateOptions {
  *     const always2 = { predict: (x) => new Int32Array(x.shape[0]).fill(2) };
  *     contexts.map((context) => evaluate(always2, context)).join(); // '0,0.5'
  */
-export function evaluate(
-  learner: Answering,
-  context: Context,
-  { batchSize = 1000, head = context.head }: EvaluateOptions = {},
-): number {
+export function evaluate(learner: Answering, context: Context, options: EvaluateOptions = {}): number {
+  const call = 'evaluate(learner, context)';
+  given(call, 'a learner and a context', learner);
+  given(call, 'examples of a context', context);
+  const { batchSize = 1000, head = context.head } = given(call, 'options', options);
   const { labels } = context.test;
   if (labels.length === 0) throw new Error(`evaluate: context ${context.index} has no test examples.`);
   const told = context.kind === 'task' ? context.index : null;

@@ -10,6 +10,7 @@ import { type Anchor, anchor } from '../state/anchor.ts';
 import { writeAt } from '../state/reset.ts';
 import { stateFor } from '../state/side-state.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { given } from './given.ts';
 
 export interface ShrinkAndPerturbOptions {
   /** What every weight is multiplied by, 0 to 1; 0.6 unless given. */
@@ -30,10 +31,10 @@ export interface ShrinkAndPerturbOptions {
  *     shrinkAndPerturb([w], { shrink: 0.5, noise: 0 });
  *     w.toArray(); // [0.5, -1]
  */
-export function shrinkAndPerturb(
-  parameters: readonly Tensor[],
-  { shrink = 0.6, noise = 0.01, generator = defaultGenerator }: ShrinkAndPerturbOptions = {},
-): void {
+export function shrinkAndPerturb(parameters: readonly Tensor[], options: ShrinkAndPerturbOptions = {}): void {
+  const call = 'shrinkAndPerturb(model.parameters(), { shrink: 0.6, noise: 0.01 })';
+  given(call, 'parameters', parameters);
+  const { shrink = 0.6, noise = 0.01, generator = defaultGenerator } = given(call, 'options', options);
   if (!(shrink >= 0 && shrink <= 1))
     throw new RangeError(`shrinkAndPerturb: shrink is a factor from 0 to 1, not ${shrink}.`);
   if (!(noise >= 0 && noise < Infinity))
@@ -70,6 +71,7 @@ export function l2Init(
   strength: number,
   step: 'implicit' | 'explicit' = 'implicit',
 ): Anchor[] {
+  given('l2Init(model.parameters(), 0.001)', 'parameters', parameters);
   if (!(strength >= 0 && strength < Infinity))
     throw new RangeError(`l2Init: strength is a finite number from 0 up, not ${strength}.`);
   for (const parameter of parameters) stateFor('l2Init', parameter);

@@ -3,6 +3,7 @@ import type { Scenario } from '../data/scenarios.ts';
 import { type ContextBatchesOptions, contextBatches } from '../data/scenarios-batches.ts';
 import type { AccuracyMatrix } from './accuracy-matrix.ts';
 import { evaluate } from './evaluate.ts';
+import { given } from './given.ts';
 import type { ContinualLearner } from './learner.ts';
 
 export interface LearnScenarioOptions extends ContextBatchesOptions {
@@ -26,9 +27,14 @@ export interface LearnScenarioOptions extends ContextBatchesOptions {
  */
 export function learnScenario(
   learner: ContinualLearner,
-  { contexts }: Scenario,
+  scenario: Scenario,
   options: LearnScenarioOptions,
 ): AccuracyMatrix {
+  const call = 'learnScenario(learner, scenario, { batchSize: 32, iterations: 200, generator })';
+  given(call, 'a learner, a scenario and options', learner);
+  given(call, 'a scenario and options', scenario);
+  given(call, 'options', options);
+  const { contexts } = scenario;
   // Checked for all contexts before the first is learned.
   const courses = contexts.map((context) => contextBatches(context, options));
   return contexts.map((context, i) => {

@@ -5,14 +5,16 @@
  */
 import { noGrad } from '../autograd/modes.ts';
 import type { Context, Head } from '../data/scenarios.ts';
-import type { Module } from '../nn/module.ts';
+import { Module } from '../nn/module.ts';
 import { add, mul } from '../ops/binary.ts';
 import { crossEntropy } from '../ops/loss.ts';
 import { argmax } from '../ops/reduce.ts';
 import { slice } from '../ops/shape.ts';
 import { Optimizer, type Slot } from '../optim/optimizer.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import { kindOf, type Tensor } from '../tensor/tensor.ts';
+import { given } from './given.ts';
 import type { Batch, Learning, Method, Step } from './method.ts';
+import { checkCounted, checkFields, checkList } from './state.ts';
 
 export interface ContinualLearnerOptions {
   /** Its forward gives [n, outputs]. */
@@ -21,6 +23,16 @@ export interface ContinualLearnerOptions {
   readonly optimizer: { zeroGrad(): void; step(): void };
   /** In the order in which their hooks are called. None: fine-tuning. */
   readonly methods?: readonly Method[];
+}
+
+/** What a learner is in the middle of: plain data for a checkpoint. Its model and its optimizer have states of their own. */
+export interface ContinualLearnerState {
+  /** Steps of the context that is being learned. */
+  readonly steps: number;
+  /** The context that has begun and not ended, without its examples; null: none. */
+  readonly context: Pick<Context, 'index' | 'kind' | 'head'> | null;
+  /** Of each method its name and its state; null: it remembers nothing. */
+  readonly methods: readonly { readonly name: string; readonly state: unknown }[];
 }
 
 /**
@@ -37,9 +49,21 @@ export class ContinualLearner {
   readonly learning: Learning;
   readonly #optimizer: ContinualLearnerOptions['optimizer'];
   #context: Context | null = null;
+  /** The context that had begun when a state was saved, until its examples are given. */
+  #awaited: ContinualLearnerState['context'] = null;
+  /** The last that began here, ended or not: a state of this very learner needs nobody to give it again. */
+  #latest: Context | null = null;
   #steps = 0;
 
-  constructor({ model, optimizer, methods = [] }: ContinualLearnerOptions) {
+  constructor(options: ContinualLearnerOptions) {
+    const call = 'new ContinualLearner({ model, optimizer, methods })';
+    const { model, optimizer, methods = [] } = given(call, 'options', options);
+    if (!(model instanceof Module))
+      throw new TypeError(`ContinualLearner: model must be a Module, not ${kindOf(model)}. For example: ${call}.`);
+    if (typeof optimizer?.step !== 'function' || typeof optimizer.zeroGrad !== 'function')
+      throw new TypeError(
+        `ContinualLearner: optimizer must be one with step() and zeroGrad(), not ${kindOf(optimizer)}. For example: ${call}.`,
+      );
     checkMethods(methods);
     checkOptimizer(optimizer, model);
     this.model = model;
@@ -51,16 +75,22 @@ export class ContinualLearner {
       lossOf: headLoss,
       parameters: new Map(model.namedParameters()),
     };
+    for (const method of methods) method.attach?.(this.learning);
   }
 
   /** A context begins. The one before must have ended. */
   begin(context: Context): void {
+    if (this.#awaited !== null)
+      throw new Error(
+        `ContinualLearner.begin: context ${this.#awaited.index} has not ended: it was being learned when this state was saved. Call resume(context) ` +
+          'with it to go on, and end() when it is learned.',
+      );
     if (this.#context !== null)
       throw new Error(
         `ContinualLearner.begin: context ${this.#context.index} has not ended. Call end() before context ${context.index} begins.`,
       );
     for (const method of this.methods) method.begin?.(context, this.learning);
-    this.#context = context;
+    this.#context = this.#latest = context;
     this.#steps = 0;
   }
 
@@ -70,7 +100,7 @@ export class ContinualLearner {
     for (const method of methods) method.prepare?.(batch.context, this.#steps);
     const output = learning.output(batch.x);
     const own = learning.lossOf(output, batch.labels, batch.head);
-    const step: Step = { batch, output, index: this.#steps, learning };
+    const step: Step = { batch, output, own, index: this.#steps, learning };
     let loss = own;
     for (const method of methods) loss = method.loss?.(loss, step) ?? loss;
     this.#optimizer.zeroGrad();
@@ -108,12 +138,96 @@ export class ContinualLearner {
     return loss.item();
   }
 
-  /** The context has ended: methods keep what they need of it. */
+  /**
+   * The context has ended: methods keep what they need of it. To be called after the last step of every context but, if you like, the
+   * last (see `ewc`).
+   *
+   * Where it was forgotten, the next `begin` says so. Without `begin` nobody can: a learner may be asked about any context while another
+   * is being learned, in the kind 'task' too, and then answers as it stands, so a question is no sign of an end. Anchors that
+   * are taken when a context ends, buffers by class and the copy of `lwf` are then empty, and these methods do nothing.
+   */
   end(): void {
     const context = this.#context;
+    if (this.#awaited !== null)
+      throw new Error(
+        `ContinualLearner.end: context ${this.#awaited.index} was being learned when this state was saved, and its examples are in no state. Call ` +
+          'resume(context) with it first.',
+      );
     if (context === null) throw new Error('ContinualLearner.end: no context has begun. Call begin(context) first.');
     for (const method of this.methods) method.end?.(context, this.learning);
     this.#context = null;
+  }
+
+  /** Goes on with the context that was being learned when the state was saved. No method is told: it goes on as if nothing had been. */
+  resume(context: Context): void {
+    const under = this.#awaited ?? this.#context;
+    if (under === null)
+      throw new Error(
+        'ContinualLearner.resume: no context is being learned, and no state was loaded in which one was. Call begin(context) for one that begins.',
+      );
+    if (described(context) !== described(under))
+      throw new Error(
+        `ContinualLearner.resume: this is ${described(context)}, and what was being learned is ${described(under)}. Give context ` +
+          `${under.index} of the same scenario.`,
+      );
+    this.#context = this.#latest = context;
+    this.#awaited = null;
+  }
+
+  /**
+   * Where it stands, and the states of its methods by position and name. With those of the model and the optimizer it is all that a
+   * checkpoint needs. Of a context that is being learned the examples are not in it: where the state was loaded, `resume` goes on.
+   *
+   *     const learner = new ContinualLearner({ model, optimizer, methods: [si({ strength: 10 })] });
+   *     const bytes = formatCheckpoint({ model, optimizer, algorithm: { learner }, step: 40 });
+   *     restoreCheckpoint(bytes, { model, optimizer, algorithm: { learner } }).step; // 40
+   */
+  stateDict(): ContinualLearnerState {
+    const context = this.#context ?? this.#awaited;
+    return {
+      steps: this.#steps,
+      context: context && { index: context.index, kind: context.kind, head: [context.head[0], context.head[1]] },
+      methods: this.methods.map((method) => ({ name: method.name, state: method.stateDict?.() ?? null })),
+    };
+  }
+
+  /**
+   * Takes over the state of a learner with the same methods. What does not fit is an error that changes nothing.
+   * Load it after, or together with, the model's.
+   */
+  loadStateDict(state: ContinualLearnerState): void {
+    const who = 'ContinualLearner.loadStateDict';
+    checkFields(who, state, ['steps', 'context', 'methods']);
+    const { steps, context } = state;
+    checkCounted(who, 'steps', steps);
+    if (context !== null) checkFields(`${who}, context`, context, ['index', 'kind', 'head']);
+    checkList(who, 'methods', state.methods);
+    for (const one of state.methods) checkFields(`${who}, a method`, one, ['name', 'state']);
+    const named = (some: readonly { readonly name: string }[]): string =>
+      some.map(({ name }) => name).join(', ') || 'none';
+    const [theirs, ours] = [named(state.methods), named(this.methods)];
+    if (theirs !== ours)
+      throw new Error(
+        `${who}: the state is of a learner with the methods ${theirs}, this one has ${ours}. Make it with the same methods in the same order.`,
+      );
+    this.#loadMethods(state.methods.map((one) => one.state));
+    this.#steps = steps;
+    const isLatest = context !== null && this.#latest !== null && described(context) === described(this.#latest);
+    this.#context = isLatest ? this.#latest : null;
+    this.#awaited = isLatest ? null : context && { ...context };
+  }
+
+  /** All methods take their states, or none. */
+  #loadMethods(states: readonly unknown[]): void {
+    const before = this.methods.map((method) => method.stateDict?.() ?? null);
+    const load = (i: number, state: unknown): void => this.methods[i]!.loadStateDict?.(state as never);
+    for (const [i, state] of states.entries())
+      try {
+        load(i, state);
+      } catch (error) {
+        for (let done = 0; done < i; done++) load(done, before[done]);
+        throw error;
+      }
   }
 
   /**
@@ -136,6 +250,9 @@ export class ContinualLearner {
     }
   }
 }
+
+const described = ({ index, kind, head: [from, to] }: Pick<Context, 'index' | 'kind' | 'head'>): string =>
+  `context ${index} of the kind '${kind}' with the head [${from}, ${to}]`;
 
 function checkMethods(methods: readonly unknown[]): void {
   for (const [i, method] of methods.entries()) {
@@ -176,6 +293,11 @@ export class SeparateNetworks {
 
   /** @param learnerOf makes the learner of a context; called when the first of its examples comes */
   constructor(learnerOf: (context: number) => ContinualLearner) {
+    if (typeof learnerOf !== 'function')
+      throw new TypeError(
+        `SeparateNetworks: give a function that makes the learner of a context, not ${kindOf(learnerOf)}. For example: new SeparateNetworks(() => ` +
+          'new ContinualLearner({ model, optimizer })) with a new model and optimizer each time.',
+      );
     this.#learnerOf = learnerOf;
   }
 

@@ -29,6 +29,8 @@ export interface Step {
   readonly batch: Batch;
   /** [n, outputs] */
   readonly output: Tensor;
+  /** The loss of the batch alone, before methods add to it. */
+  readonly own: Tensor;
   /** Number of the step within the context, from 0. */
   readonly index: number;
   readonly learning: Learning;
@@ -37,6 +39,11 @@ export interface Step {
 export interface Method {
   /** One word, for tables. */
   readonly name: string;
+  /**
+   * When a learner is made with it: whose parameters these are. Anchors, gates and tensors that a method puts at parameters, and that
+   * travel with a model (src/state/side-state.ts), are put there now, so that a checkpoint finds a place for them.
+   */
+  attach?(learning: Learning): void;
   /** Before the first step of a context, and with it any check that can be made before training. */
   begin?(context: Context, learning: Learning): void;
   /** Before the forward pass of a step; or, with null, of a question about examples of that context (null where it is not known). */
@@ -51,4 +58,14 @@ export interface Method {
   stepped?(step: Step): void;
   /** After the last step of a context. */
   end?(context: Context, learning: Learning): void;
+  /** All that decides what it does from here on, beside what travels with the model: plain data for a checkpoint. */
+  stateDict?(): unknown;
+  /** Takes over what `stateDict` of such a method gave. What does not fit is an error that changes nothing. */
+  loadStateDict?(state: never): void;
+}
+
+/** A method whose state can be saved: that of its learner holds it, or give it to a checkpoint as an algorithm. */
+export interface StatefulMethod<State> extends Method {
+  stateDict(): State;
+  loadStateDict(state: State): void;
 }

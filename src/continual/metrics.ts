@@ -9,6 +9,7 @@
 import { singularValues } from '../ops/singular.ts';
 import { showShape, sizeOf } from '../tensor/layout.ts';
 import { checkTensor, kindOf, numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { given } from './given.ts';
 
 /**
  * Means over equal stretches of a stream: online accuracy (add 1 for a right answer, 0 for a wrong one) or online error (add the
@@ -189,7 +190,7 @@ export function rankHolding(matrix: Tensor, share: number): number {
  */
 export function weightMagnitude(parameters: Iterable<Tensor>): number {
   let [sum, count] = [0, 0];
-  for (const parameter of parameters) {
+  for (const parameter of given('weightMagnitude(model.parameters())', 'parameters', parameters)) {
     checkTensor('weightMagnitude', parameter);
     const numbers = numbersOf(parameter);
     for (let i = 0; i < numbers.length; i++) sum += Math.abs(numbers[i]!);

@@ -6,6 +6,7 @@ import { calculateFans, calculateGain, type Nonlinearity, symmetricUniform } fro
 import type { Generator } from '../random/generator.ts';
 import { reset } from '../state/reset.ts';
 import { columnsOf, type UnitLayer } from '../state/units.ts';
+import { given } from './given.ts';
 
 /**
  * How incoming weights are drawn: uniformly from -b to b, where b is gain sqrt(3 / fanIn) (kaiming), sqrt(3 / fanIn) (lecun),
@@ -78,6 +79,9 @@ export function drawRows(
  * rest 0. Running statistics that are plain means over all batches (momentum null) go on counting those of the old unit.
  */
 export function replaceUnits(layer: UnitLayer, units: readonly number[], rows: ArrayLike<number>): void {
+  const call = 'replaceUnits(layer, [3], new Float32Array(784))';
+  given(call, 'a layer, units and numbers', layer);
+  given(call, 'units and their incoming weights', units);
   reset(layer.weight, { rows: units }, rows);
   if (layer.bias !== null) reset(layer.bias, { rows: units }, 0);
   for (const { parameter, inner, start } of layer.norms) {

@@ -9,6 +9,7 @@
 import { parameter } from '../autograd/leaf.ts';
 import { relu } from '../ops/elementwise.ts';
 import { linear } from '../ops/matmul.ts';
+import { defaultGenerator, type Generator, type GeneratorState } from '../random/generator.ts';
 import { placesIn } from '../state/reset.ts';
 import { stateOf } from '../state/side-state.ts';
 import { columnsOf, type UnitLayer } from '../state/units.ts';
@@ -23,19 +24,26 @@ import {
   type UnitBonus,
 } from './continual-backprop.ts';
 import { type ShrinkAndPerturbOptions, shrinkAndPerturb } from './everyday.ts';
-import type { Method } from './method.ts';
+import { given } from './given.ts';
+import type { StatefulMethod } from './method.ts';
 import { ReDo, type ReDoOptions } from './redo.ts';
+import { checkCounted, checkFields, takingGenerator } from './state.ts';
 
-/** A method that draws units anew. */
-export interface ResettingMethod<Resets, State> extends Method {
+/** State of a method that draws units anew: plain data for a checkpoint. */
+export interface ResettingState<State> {
+  readonly replaced: number;
+  /** null: no step was taken yet. */
+  readonly resets: State | null;
+  /** Where new weights come from. */
+  readonly generator: GeneratorState;
+}
+
+/** A method that draws units anew. Of a state that it takes over before its first step, what does not fit the units is an error then. */
+export interface ResettingMethod<Resets, State> extends StatefulMethod<ResettingState<State>> {
   /** What does it; null: no step was taken yet. */
   readonly resets: Resets | null;
   /** How many units were replaced so far. */
   readonly replaced: number;
-  /** Plain data for a checkpoint. */
-  stateDict(): { readonly replaced: number; readonly resets: State | null };
-  /** Takes over such a state; what does not fit the units is an error at the first step. */
-  loadStateDict(state: { readonly replaced: number; readonly resets: State | null }): void;
 }
 
 interface Resetting<State> {
@@ -46,6 +54,7 @@ interface Resetting<State> {
 
 function resetting<Resets extends Resetting<State>, State>(
   name: string,
+  generator: Generator,
   make: (output: Tensor) => Resets,
 ): ResettingMethod<Resets, State> {
   // Options are wrong now, not at the first step: the smallest network that has a unit tells.
@@ -70,9 +79,15 @@ function resetting<Resets extends Resetting<State>, State>(
       }
       replaced += resets.step(output).length;
     },
-    stateDict: () => ({ replaced, resets: resets?.stateDict() ?? waiting }),
+    stateDict: () => ({ replaced, resets: resets?.stateDict() ?? waiting, generator: generator.state }),
     loadStateDict(state) {
-      if (state.resets !== null) resets?.loadStateDict(state.resets);
+      const who = `${name}.loadStateDict`;
+      checkFields(who, state, ['replaced', 'resets', 'generator']);
+      checkCounted(who, 'replaced', state.replaced);
+      const commit = takingGenerator(who, generator, state.generator);
+      if (state.resets === null) resets = null;
+      else resets?.loadStateDict(state.resets);
+      commit();
       waiting = state.resets;
       replaced = state.replaced;
     },
@@ -103,35 +118,52 @@ export interface ContinualBackpropMethodOptions extends Omit<ContinualBackpropOp
  *     const methods = [continualBackprop({ rate: 1e-4, maturity: 100, protect: 1 })];
  *     const learner = new ContinualLearner({ model, optimizer, methods });
  */
-export function continualBackprop({
-  protect = 0,
-  importance,
-  ...options
-}: ContinualBackpropMethodOptions = {}): ResettingMethod<ContinualBackprop, ContinualBackpropState> {
+export function continualBackprop(
+  all: ContinualBackpropMethodOptions = {},
+): ResettingMethod<ContinualBackprop, ContinualBackpropState> {
+  const { protect = 0, importance, ...options } = given('continualBackprop({ rate: 1e-4 })', 'options', all);
   if (!(protect >= 0 && protect < Infinity))
     throw new RangeError(`continualBackprop: protect is a finite number from 0 up, not ${protect}.`);
   if (importance !== undefined && typeof importance !== 'function')
     throw new TypeError(`continualBackprop: importance is a function of a parameter, not ${typeof importance}.`);
   const measured = importance === undefined ? precisionsOf : (w: Tensor) => numbersAt(importance(w), w);
   const bonus: UnitBonus | null = protect === 0 ? null : heldBonus(protect, measured);
-  return resetting('continualBackprop', (output) => new ContinualBackprop(output, { ...options, bonus }));
+  const { generator = defaultGenerator } = options;
+  return resetting(
+    'continualBackprop',
+    generator,
+    (output) => new ContinualBackprop(output, { ...options, generator, bonus }),
+  );
 }
 
 /** ReDo (see `ReDo`) after every step of a learner: every so many steps, dormant units start anew. */
 export const redo = (options: ReDoOptions = {}): ResettingMethod<ReDo, { readonly steps: number }> =>
-  resetting('redo', (output) => new ReDo(output, options));
+  resetting(
+    'redo',
+    given('redo({ every: 1000 })', 'options', options).generator ?? defaultGenerator,
+    (output) => new ReDo(output, options),
+  );
 
 /**
  * Shrink and perturb (see `shrinkAndPerturb`) when a context begins, but the first: of all parameters of the learner.
  *
  *     shrinkPerturb({ shrink: 0.6, noise: 0.01, generator: new Generator(1) }).name; // "shrinkPerturb"
  */
-export function shrinkPerturb(options: ShrinkAndPerturbOptions = {}): Method {
+export function shrinkPerturb(
+  options: ShrinkAndPerturbOptions = {},
+): StatefulMethod<{ readonly generator: GeneratorState }> {
+  const { generator = defaultGenerator } = given('shrinkPerturb({ shrink: 0.6 })', 'options', options);
   shrinkAndPerturb([], options);
+  const loading = 'shrinkPerturb.loadStateDict';
   return {
     name: 'shrinkPerturb',
     begin({ index }, { parameters }) {
       if (index > 0) shrinkAndPerturb([...parameters.values()], options);
+    },
+    stateDict: () => ({ generator: generator.state }),
+    loadStateDict(state) {
+      checkFields(loading, state, ['generator']);
+      takingGenerator(loading, generator, state.generator)();
     },
   };
 }

@@ -8,6 +8,7 @@ import { defaultGenerator, type Generator } from '../random/generator.ts';
 import { activationsOf, findUnits, type UnitLayer } from '../state/units.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Replacement } from './continual-backprop.ts';
+import { given } from './given.ts';
 import { checkInitialization, drawRows, type Initialization, replaceUnits } from './newborn.ts';
 import { timesSpread } from './utility.ts';
 
@@ -24,7 +25,7 @@ export interface ReDoOptions {
 
 /** Mean |h| of each unit over the mean of all units of its layer; in a layer that is silent throughout, 0. */
 export function dormancyScores(layer: UnitLayer, output: Tensor | readonly Tensor[]): Float64Array {
-  const { units } = layer;
+  const { units } = given('dormancyScores(layer, output)', 'a layer and an output', layer);
   const size = new Float64Array(units).fill(1);
   timesSpread(activationsOf(layer, output), units, new Float64Array(units), size);
   const mean = size.reduce((sum, one) => sum + one, 0) / units;

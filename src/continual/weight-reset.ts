@@ -9,6 +9,7 @@ import { onReset, reset } from '../state/reset.ts';
 import { stateFor } from '../state/side-state.ts';
 import { showShape } from '../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
+import { given } from './given.ts';
 
 export interface WeightResetOptions {
   /** Fraction of a parameter's mature weights that are drawn anew in a step, 0 to 1; fractions add up. 1e-4 unless given. */
@@ -53,7 +54,9 @@ export class WeightReset {
    *     resets.step(); // 0
    */
   constructor(parameters: readonly Tensor[], options: WeightResetOptions = {}) {
-    const generator = options.generator ?? defaultGenerator;
+    const call = 'new WeightReset(model.parameters(), { rate: 1e-4 })';
+    given(call, 'parameters', parameters);
+    const generator = given(call, 'options', options).generator ?? defaultGenerator;
     const drawDefault = ({ shape, size }: Tensor, count: number): Float32Array => {
       const out = new Float32Array(count);
       if (shape.length < 2) return out;

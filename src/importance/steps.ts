@@ -2,7 +2,9 @@
  * Watching an optimizer take steps, and what all trackers share: their parameters by name, and reading numbers where they
  * stand.
  */
-import { withData } from '../tensor/access.ts';
+import { settle } from '../storage/context.ts';
+import { heap } from '../storage/dispatch.ts';
+import { address, contiguous, withData, wroteTo } from '../tensor/access.ts';
 import { showShape } from '../tensor/layout.ts';
 import { numbersOf, Tensor } from '../tensor/tensor.ts';
 
@@ -96,11 +98,32 @@ export function watched(who: string, parameters: NamedParameters): Map<string, T
   return found;
 }
 
-type Numbers = Float32Array | Float64Array;
+export type Numbers = Float32Array | Float64Array;
 
 /** The numbers of a tensor where they stand, or a copy where they do not stand in a row. */
 export function reading<Result>(x: Tensor, body: (numbers: Numbers) => Result): Result {
   return x.layout.contiguous ? withData(x, body) : body(numbersOf(x));
+}
+
+/** As many as tensors were given. */
+type Views = [a: Numbers, b: Numbers, c: Numbers, d: Numbers, e: Numbers];
+
+/**
+ * Calls `body` with the numbers of several tensors where they stand, no copy made: good only inside the call, in which no tensor may
+ * be computed. `written` says which of them it writes.
+ */
+export function withNumbers(
+  tensors: readonly Tensor[],
+  written: readonly Tensor[],
+  body: (...views: Views) => void,
+): void {
+  const dense = tensors.map(contiguous);
+  // All addresses first: finding a place for one may enlarge the memory, and with it replace `floats`.
+  const starts = dense.map(address);
+  const { floats } = heap;
+  body(...(starts.map((start, i) => floats.subarray(start, start + (dense[i] as Tensor).size)) as Views));
+  for (const one of written) wroteTo(one);
+  settle();
 }
 
 /** What a tracker asks for and it does not watch. */

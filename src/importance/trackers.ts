@@ -3,25 +3,36 @@
  * weight's own movement brought, from its gradient and its actual step; RiemannianWalk measures the same, stretch by stretch,
  * against how far the network's answers moved.
  *
- * What a tracker keeps are copies in arrays of its own: nothing aliases a live weight, nothing grows with the number of
- * steps. Where weights are drawn anew (state/reset.ts) it forgets what the old ones did. It does not keep parameters alive,
- * nor they it. A step of all weights costs a few passes over arrays.
+ * Both watch any training. The mathematics is that of trail.ts, which the methods `si` and `rwalk` share. A step is worked out in float32
+ * by kernels; sums over many steps are taken in double precision, piece by piece, so that a long training loses nothing to rounding.
+ *
+ * What a tracker keeps are copies: nothing aliases a live weight, nothing grows with the number of steps. Where weights are drawn
+ * anew (state/reset.ts) it forgets what the old ones did. A step of all weights costs a few passes over them.
  */
 import { onResetWhile } from '../state/reset.ts';
+import { buffer, zeros } from '../tensor/create.ts';
 import { sameShape, showShape } from '../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
-import { aroundSteps, entry, type NamedParameters, reading, type Steps, watched } from './steps.ts';
+import { overwrite } from './passes.ts';
+import { aroundSteps, entry, type NamedParameters, reading, type Steps, watched, withNumbers } from './steps.ts';
+import { addScores, RunningSquares, Trail } from './trail.ts';
 
 interface Walked {
-  readonly parameter: Tensor;
-  /** Value and gradient before the step. */
-  readonly value: Float32Array;
-  readonly gradient: Float32Array;
+  /** Its path is that of the present piece. */
+  readonly trail: Trail;
+  /** A copy of the gradient before the step. */
+  readonly gradient: Tensor;
   /** Whether a gradient was there. */
   moved: boolean;
-  readonly start: Float32Array;
+  /** Of the pieces that have ended. */
   readonly path: Float64Array;
 }
+
+/**
+ * Steps of a piece. Measured against sums in double precision throughout (508 weights, 20,000 steps of Adam) the integral differs by 1e-8
+ * of itself in the median and keeps its order; as one sum in float32 it differs by 2e-6, and neighbours change places.
+ */
+const piece = 64;
 
 /**
  * The path integral of each weight: the sum over steps of -g (w after - w before), which is how much of the loss's fall its
@@ -42,21 +53,23 @@ interface Walked {
 export class PathIntegral {
   readonly #walked: ReadonlyMap<string, Walked>;
   #pending = false;
+  /** Of the present piece. */
+  #steps = 0;
 
   constructor(parameters: NamedParameters) {
     const walked = new Map<string, Walked>();
     for (const [name, parameter] of watched('PathIntegral', parameters)) {
-      const { size } = parameter;
       const one: Walked = {
-        parameter,
-        value: new Float32Array(size),
-        gradient: new Float32Array(size),
+        trail: new Trail(parameter),
+        gradient: buffer(zeros(parameter.shape)),
         moved: false,
-        start: Float32Array.from(numbersOf(parameter)),
-        path: new Float64Array(size),
+        path: new Float64Array(parameter.size),
       };
       walked.set(name, one);
-      onResetWhile(parameter, one, forgetWalk);
+      // The trail hears by itself.
+      onResetWhile(parameter, one, ({ path }, elements) => {
+        for (const i of elements) path[i] = 0;
+      });
     }
     this.#walked = walked;
   }
@@ -72,17 +85,13 @@ export class PathIntegral {
    */
   before(gradients?: ReadonlyMap<string, Tensor>): void {
     for (const [name, one] of this.#walked) {
-      const gradient = gradients === undefined ? one.parameter.grad : (gradients.get(name) ?? null);
-      if (gradient !== null && !sameShape(gradient.shape, one.parameter.shape))
-        throw new RangeError(
-          `PathIntegral.before: the gradient of ${name} has shape ${showShape(gradient.shape)}, the parameter ` +
-            `${showShape(one.parameter.shape)}. They must be equal.`,
-        );
+      const { parameter, before } = one.trail;
+      const gradient = gradientOf('PathIntegral', name, parameter, gradients);
       one.moved = gradient !== null;
       // Without a gradient nothing is brought by the step.
       if (gradient === null) continue;
-      reading(gradient, (numbers) => one.gradient.set(numbers));
-      reading(one.parameter, (numbers) => one.value.set(numbers));
+      overwrite(one.gradient, gradient);
+      before.note();
     }
     this.#pending = true;
   }
@@ -92,11 +101,14 @@ export class PathIntegral {
     if (!this.#pending)
       throw new Error('PathIntegral.after: nothing was noted before this step. Call before() ahead of the optimizer.');
     this.#pending = false;
-    for (const { parameter, value, gradient, moved, path } of this.#walked.values())
-      if (moved)
-        reading(parameter, (w) => {
-          for (let i = 0; i < path.length; i++) path[i]! -= gradient[i]! * (w[i]! - value[i]!);
-        });
+    for (const { trail, gradient, moved } of this.#walked.values()) if (moved) trail.follow(gradient);
+    if (++this.#steps < piece) return;
+    this.#steps = 0;
+    for (const { trail, path } of this.#walked.values())
+      withNumbers([trail.path], [trail.path], (brought) => {
+        for (let i = 0; i < path.length; i++) path[i]! += brought[i]!;
+        brought.fill(0);
+      });
   }
 
   /** Watches each step of an optimizer, reading .grad. @returns a function that stops it */
@@ -104,29 +116,38 @@ export class PathIntegral {
     return aroundSteps(optimizer, { before: () => this.before(), after: () => this.after() });
   }
 
-  /** The integral so far and the values that it began at, row-major: the arrays themselves, for reading. */
+  /** The integral so far and the values that it began at, row-major; copies. */
   of(name: string): { readonly path: Float64Array; readonly start: Float32Array } {
-    return entry('PathIntegral', this.#walked, name);
+    const { trail, path } = entry('PathIntegral', this.#walked, name);
+    const brought = numbersOf(trail.path);
+    return { path: path.map((sum, i) => sum + brought[i]!), start: Float32Array.from(numbersOf(trail.start)) };
   }
 
   /** Begins anew, at the present values. */
   reset(): void {
     this.#pending = false;
-    for (const { parameter, start, path } of this.#walked.values()) {
+    this.#steps = 0;
+    for (const { trail, path } of this.#walked.values()) {
+      trail.begin();
       path.fill(0);
-      reading(parameter, (w) => start.set(w));
     }
   }
 }
 
-/** Weights that were drawn anew have walked nowhere, and a step in which that happened is none of theirs. */
-function forgetWalk({ parameter, value, start, path }: Walked, elements: Int32Array): void {
-  reading(parameter, (w) => {
-    for (const i of elements) {
-      start[i] = value[i] = w[i]!;
-      path[i] = 0;
-    }
-  });
+/** A parameter's gradient, given by name or its .grad; null: it has none. */
+function gradientOf(
+  who: string,
+  name: string,
+  { grad, shape }: Tensor,
+  gradients: ReadonlyMap<string, Tensor> | undefined,
+): Tensor | null {
+  const gradient = gradients === undefined ? grad : (gradients.get(name) ?? null);
+  if (gradient !== null && !sameShape(gradient.shape, shape))
+    throw new RangeError(
+      `${who}.before: the gradient of ${name} has shape ${showShape(gradient.shape)}, the parameter ` +
+        `${showShape(shape)}. They must be equal.`,
+    );
+  return gradient;
 }
 
 export interface RiemannianWalkOptions {
@@ -140,16 +161,14 @@ export interface RiemannianWalkOptions {
 
 interface Scored {
   readonly parameter: Tensor;
-  readonly fisher: Float64Array;
+  readonly squares: RunningSquares;
   readonly score: Float64Array;
-  /** Whether a gradient has come. */
-  begun: boolean;
 }
 
 /**
  * The score of each weight along its way: over stretches of some steps, the fall of the loss that its movement brought, as
  * PathIntegral counts it and never below 0 for a stretch, divided by how far the answers moved, 1/2 F (w after - w before)^2
- * + damping. F is a running mean of squared gradients of batches, the first of them at first. Chaudhry et al., "Riemannian
+ * + damping. F is a running mean of squared gradients of batches, the first of them at first; it is kept in float32. Chaudhry et al., "Riemannian
  * walk for incremental learning: understanding forgetting and intransigence" (2018).
  *
  *     const walk = new RiemannianWalk(model.namedParameters(), { every: 1 });
@@ -162,7 +181,8 @@ interface Scored {
 export class RiemannianWalk {
   readonly #path: PathIntegral;
   readonly #scored: ReadonlyMap<string, Scored>;
-  readonly #options: Required<RiemannianWalkOptions>;
+  readonly #every: number;
+  readonly #damping: number;
   #steps = 0;
 
   constructor(parameters: NamedParameters, options: RiemannianWalkOptions = {}) {
@@ -173,16 +193,19 @@ export class RiemannianWalk {
       throw new RangeError(`RiemannianWalk: alpha must be a number above 0 and up to 1, but it is ${String(alpha)}.`);
     if (!(damping > 0 && damping < Infinity))
       throw new RangeError(`RiemannianWalk: damping must be a finite number above 0, but it is ${String(damping)}.`);
-    this.#options = { every, alpha, damping };
+    [this.#every, this.#damping] = [every, damping];
     const named = watched('RiemannianWalk', parameters);
     this.#path = new PathIntegral(named);
     const scored = new Map<string, Scored>();
     for (const [name, parameter] of named) {
-      const { size } = parameter;
-      const one: Scored = { parameter, fisher: new Float64Array(size), score: new Float64Array(size), begun: false };
+      const one: Scored = {
+        parameter,
+        squares: new RunningSquares(parameter, alpha),
+        score: new Float64Array(parameter.size),
+      };
       scored.set(name, one);
-      onResetWhile(parameter, one, ({ fisher, score }, elements) => {
-        for (const i of elements) fisher[i] = score[i] = 0;
+      onResetWhile(parameter, one, ({ score }, elements) => {
+        for (const i of elements) score[i] = 0;
       });
     }
     this.#scored = scored;
@@ -195,15 +218,9 @@ export class RiemannianWalk {
   /** Before the optimizer's step; see PathIntegral.before. */
   before(gradients?: ReadonlyMap<string, Tensor>): void {
     this.#path.before(gradients);
-    for (const [name, one] of this.#scored) {
-      const { parameter, fisher } = one;
-      const gradient = gradients === undefined ? parameter.grad : (gradients.get(name) ?? null);
-      if (gradient === null) continue;
-      const share = one.begun ? this.#options.alpha : 1;
-      one.begun = true;
-      reading(gradient, (g) => {
-        for (let i = 0; i < fisher.length; i++) fisher[i] = (1 - share) * fisher[i]! + share * g[i]! * g[i]!;
-      });
+    for (const [name, { parameter, squares }] of this.#scored) {
+      const gradient = gradientOf('RiemannianWalk', name, parameter, gradients);
+      if (gradient !== null) squares.add(gradient);
     }
   }
 
@@ -211,19 +228,13 @@ export class RiemannianWalk {
   after(): void {
     this.#path.after();
     this.#steps++;
-    if (this.#steps % this.#options.every === 0) this.#endStretch();
+    if (this.#steps % this.#every === 0) this.#endStretch();
   }
 
   #endStretch(): void {
-    const { damping } = this.#options;
-    for (const [name, { parameter, fisher, score }] of this.#scored) {
-      const { path, start } = this.#path.of(name);
-      reading(parameter, (w) => {
-        for (let i = 0; i < score.length; i++) {
-          const away = w[i]! - start[i]!;
-          if (path[i]! > 0) score[i]! += path[i]! / (0.5 * fisher[i]! * away * away + damping);
-        }
-      });
+    for (const [name, { parameter, squares, score }] of this.#scored) {
+      const { path: fall, start: from } = this.#path.of(name);
+      reading(parameter, (to) => addScores(score, { fall, fisher: numbersOf(squares.mean), from, to }, this.#damping));
     }
     this.#path.reset();
   }
@@ -233,19 +244,19 @@ export class RiemannianWalk {
     return aroundSteps(optimizer, { before: () => this.before(), after: () => this.after() });
   }
 
-  /** Running Fisher information and score of the stretches that ended, row-major: the arrays themselves, for reading. */
+  /** Running Fisher information and score of the stretches that ended, row-major; copies. */
   of(name: string): { readonly fisher: Float64Array; readonly score: Float64Array } {
-    return entry('RiemannianWalk', this.#scored, name);
+    const { squares, score } = entry('RiemannianWalk', this.#scored, name);
+    return { fisher: Float64Array.from(numbersOf(squares.mean)), score: score.slice() };
   }
 
   /** Begins anew, at the present values. */
   reset(): void {
     this.#path.reset();
     this.#steps = 0;
-    for (const one of this.#scored.values()) {
-      one.fisher.fill(0);
-      one.score.fill(0);
-      one.begun = false;
+    for (const { squares, score } of this.#scored.values()) {
+      squares.begin();
+      score.fill(0);
     }
   }
 }

@@ -17,7 +17,8 @@ import { MaxPool2d } from '../../src/nn/pool.ts';
 import { Adam } from '../../src/optim/adam.ts';
 import { SGD } from '../../src/optim/sgd.ts';
 import { Generator } from '../../src/random/generator.ts';
-import { sideState } from '../../src/state/side-state.ts';
+import { readGate } from '../../src/state/gate.ts';
+import { stateOf } from '../../src/state/side-state.ts';
 import { findUnits } from '../../src/state/units.ts';
 import { ones, tensor } from '../../src/tensor/create.ts';
 import { randn } from '../../src/tensor/random.ts';
@@ -27,7 +28,8 @@ import { accuracy, learnContext, learnSteps, toyContexts } from './toy-contexts.
 const read = (x: Tensor): number[] => [...x.toFloat32Array()];
 const set = (x: Tensor, numbers: readonly number[]): Tensor => noGrad(() => x.copy_(tensor(numbers, x.shape)));
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-const gateOf = (w: Tensor): number[] => read(sideState(w)['plasticity.0']!);
+/** The gate is the method's, and no state of the model. */
+const gateOf = (w: Tensor): number[] => read(readGate('test', stateOf(w)!.plasticities[0]!.gate, w));
 
 function setup(
   options: HatOptions,
@@ -392,7 +394,7 @@ it('takes off masks and gates when it is removed', () => {
   learnContext(own.learner, own.all[0]!, 2);
   own.method.remove();
   expect(own.masks.map(({ inForce }) => inForce)).toEqual([null, null]);
-  for (const w of own.model.parameters()) expect(Object.keys(sideState(w))).toEqual([]);
+  for (const w of own.model.parameters()) expect(stateOf(w)?.plasticities ?? []).toEqual([]);
 });
 
 describe('what it cannot do is a sentence', () => {

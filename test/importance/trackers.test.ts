@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { parameter } from '../../src/autograd/leaf.ts';
 import { noGrad } from '../../src/autograd/modes.ts';
+import { rwalk } from '../../src/continual/anchoring/rwalk.ts';
+import { si } from '../../src/continual/anchoring/si.ts';
+import { ContinualLearner } from '../../src/continual/learner.ts';
 import { measures } from '../../src/importance/measures.ts';
 import { WeightMovement } from '../../src/importance/movement.ts';
 import { aroundSteps } from '../../src/importance/steps.ts';
@@ -244,6 +247,61 @@ describe('PathIntegral', () => {
     expect([path.of('w').path[0], path.of('w').start[0]]).toEqual([0, 4]);
   });
 
+  /** Steps of random size, and the same integral in double precision. */
+  function long(steps: number) {
+    const generator = new Generator(4);
+    const w = parameter(tensor([1, -2, 0.5]));
+    const path = new PathIntegral([['w', w]]);
+    const exact = [0, 0, 0];
+    const values = [1, -2, 0.5];
+    for (let step = 0; step < steps; step++) {
+      const gradient = values.map(() => Math.fround(1 + 0.3 * generator.normal()));
+      const next = values.map((x, i) => Math.fround(x - 1e-3 * gradient[i]!));
+      path.before(new Map([['w', tensor(gradient)]]));
+      write(w, next);
+      path.after();
+      for (let i = 0; i < 3; i++) {
+        exact[i]! -= gradient[i]! * (next[i]! - values[i]!);
+        values[i] = next[i]!;
+      }
+    }
+    return { w, path, exact };
+  }
+
+  it('adds steps up in double precision, piece by piece: float32 alone would be ten times off', () => {
+    const { path, exact } = long(1000);
+    const found = path.of('w').path;
+    for (let i = 0; i < 3; i++) expect(Math.abs(found[i]! / exact[i]! - 1)).toBeLessThan(2e-7);
+    expect(path.of('w').path).toEqual(found);
+  });
+
+  it('forgets of a weight that is drawn anew what it did long ago, too', () => {
+    const { w, path } = long(100);
+    const before = path.of('w').path;
+    reset(w, { index: [1] }, 3);
+    expect(Array.from(path.of('w').path)).toEqual([before[0], 0, before[2]]);
+    path.reset();
+    expect(Array.from(path.of('w').path)).toEqual([0, 0, 0]);
+  });
+
+  it('reads gradients and parameters that do not stand in a row', () => {
+    const w = parameter(
+      tensor([
+        [1, 2],
+        [3, 4],
+      ]),
+    );
+    const turned = tensor([
+      [1, 3],
+      [2, 4],
+    ]).transpose(0, 1);
+    const path = new PathIntegral([['w', w]]);
+    path.before(new Map([['w', turned]]));
+    noGrad(() => w.sub_(1));
+    path.after();
+    expect(Array.from(path.of('w').path)).toEqual([1, 2, 3, 4]);
+  });
+
   it('says so where nothing was noted before, and where a gradient has another shape', () => {
     const path = new PathIntegral([['w', parameter(tensor([1, 2]))]]);
     expect(() => path.after()).toThrow(/^PathIntegral.after: nothing was noted before this step/);
@@ -318,6 +376,34 @@ describe('RiemannianWalk', () => {
     slow.before(new Map([['w', tensor([2, 1])]]));
     // The first information after a new beginning is that of the first gradient, whole.
     expect(Array.from(slow.of('w').fisher)).toEqual([4, 1]);
+  });
+
+  it('and the path integral are what the methods rwalk and si measure in a learner', () => {
+    const generator = new Generator(6);
+    const model = new Sequential(new Linear(4, 6, { generator }), new Linear(6, 2, { generator }));
+    const optimizer = new Adam(model.parameters(), { lr: 0.01 });
+    const [ways, walks] = [si({ strength: 0 }), rwalk({ lambda: 0, every: 7 })];
+    const learner = new ContinualLearner({ model, optimizer, methods: [ways, walks] });
+    const [path, walk] = [
+      new PathIntegral(model.namedParameters()),
+      new RiemannianWalk(model.namedParameters(), { every: 7 }),
+    ];
+    for (const tracker of [path, walk]) tracker.attach(optimizer);
+    for (let i = 0; i < 30; i++) {
+      const labels = Int32Array.from({ length: 8 }, () => generator.integer(2));
+      learner.learn({ x: randn([8, 4], { generator }), labels, head: [0, 2], context: 0 });
+    }
+    const near = (found: ArrayLike<number>, method: Tensor): void => {
+      const expected = method.toFloat32Array();
+      const size = Math.max(...expected.map(Math.abs));
+      expect(size).toBeGreaterThan(0);
+      for (let i = 0; i < expected.length; i++) expect(Math.abs(found[i]! - expected[i]!)).toBeLessThan(1e-6 * size);
+    };
+    for (const [name, w] of model.namedParameters()) {
+      near(path.of(name).path, ways.way(w)!.path);
+      near(walk.of(name).score, walks.walk(w)!.score);
+      near(walk.of(name).fisher, walks.walk(w)!.fisher);
+    }
   });
 
   it('refuses options out of range', () => {

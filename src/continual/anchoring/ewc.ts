@@ -18,9 +18,11 @@ import type { Context } from '../../data/scenarios.ts';
 import { type FisherKind, fisher } from '../../importance/fisher.ts';
 import { defaultGenerator } from '../../random/generator.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { given } from '../given.ts';
 import type { Learning } from '../method.ts';
 import { checkMeasure, examplesOf, type MeasureOptions, whileAsked } from './measured.ts';
 import { type AnchoringMethod, checkStrength, type PullStep, Pulls } from './pulls.ts';
+import { remembering } from './state.ts';
 
 export interface EWCOptions extends MeasureOptions {
   /** Strength of the penalty lambda/2 F (w - w*)^2, F a mean over examples. 0: nothing is measured, plain training. */
@@ -45,14 +47,21 @@ const kinds: readonly FisherKind[] = ['exact', 'sampled', 'empirical', 'batched'
  *     const learner = new ContinualLearner({ model, optimizer, methods: [ewc({ lambda: 100 })] });
  */
 export function ewc(options: EWCOptions): AnchoringMethod {
-  const { lambda, kind = 'exact', online = false, step = 'loss', generator = defaultGenerator } = options;
+  const {
+    lambda,
+    kind = 'exact',
+    online = false,
+    step = 'loss',
+    generator = defaultGenerator,
+  } = given('ewc({ lambda: 100 })', 'options', options);
   checkStrength('ewc', 'lambda', lambda);
   checkMeasure('ewc', options);
   if (!kinds.includes(kind)) throw new RangeError(`ewc: kind is one of '${kinds.join("', '")}', not ${String(kind)}.`);
   const gamma = online === false ? null : gammaOf(online);
   const pulls = new Pulls('ewc', step);
+  const name = online === false ? 'ewc' : 'onlineEwc';
   return {
-    name: online === false ? 'ewc' : 'onlineEwc',
+    name,
     loss: (loss) => pulls.addedTo(loss),
     end(context, learning) {
       if (lambda === 0) return;
@@ -65,6 +74,7 @@ export function ewc(options: EWCOptions): AnchoringMethod {
     held: pulls.held,
     penalty: pulls.penalty,
     release: pulls.release,
+    ...remembering({ who: 'ewc', name, pulls, holds: lambda > 0, generator }),
   };
 
   function measured(context: Context, learning: Learning, parameters: readonly Tensor[]): readonly Tensor[] {

@@ -5,8 +5,10 @@
  */
 import { outputSensitivity as magnitudes } from '../../importance/mas.ts';
 import { defaultGenerator } from '../../random/generator.ts';
+import { given } from '../given.ts';
 import { checkMeasure, examplesOf, type MeasureOptions, whileAsked } from './measured.ts';
 import { type AnchoringMethod, checkStrength, type PullStep, Pulls } from './pulls.ts';
+import { remembering } from './state.ts';
 
 export interface MASOptions extends MeasureOptions {
   /** Strength of the penalty lambda Omega (w - w*)^2, without 1/2. 0: nothing is measured, plain training. */
@@ -23,7 +25,7 @@ export interface MASOptions extends MeasureOptions {
  *     const learner = new ContinualLearner({ model, optimizer, methods: [mas({ lambda: 1 })] });
  */
 export function mas(options: MASOptions): AnchoringMethod {
-  const { lambda, step = 'loss', generator = defaultGenerator } = options;
+  const { lambda, step = 'loss', generator = defaultGenerator } = given('mas({ lambda: 1 })', 'options', options);
   checkStrength('mas', 'lambda', lambda);
   checkMeasure('mas', options);
   const pulls = new Pulls('mas', step);
@@ -41,5 +43,6 @@ export function mas(options: MASOptions): AnchoringMethod {
     held: pulls.held,
     penalty: pulls.penalty,
     release: pulls.release,
+    ...remembering({ who: 'mas', name: 'mas', pulls, holds: lambda > 0, generator }),
   };
 }

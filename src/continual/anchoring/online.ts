@@ -13,14 +13,16 @@
  */
 import { slopeToAddTo } from '../../autograd/inbox.ts';
 import type { Node } from '../../autograd/node.ts';
+import { approach, Before, overwrite, pullOf, scaled } from '../../importance/passes.ts';
 import { onResetWhile, writeAt } from '../../state/reset.ts';
 import { run } from '../../storage/dispatch.ts';
 import { buffer, full, zeros } from '../../tensor/create.ts';
 import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
 import { inTiles, minus, over, plus, times } from '../../tensor/tiles.ts';
+import { given } from '../given.ts';
 import type { Method } from '../method.ts';
-import { approach, Before, pullOf, scaled } from './passes.ts';
 import { type AnchoringMethod, checkDecay, checkStrength, entryOf, type Held, type PullStep, Pulls } from './pulls.ts';
+import { remembering } from './state.ts';
 
 export interface OnlineAnchorsOptions {
   /** Strength of the penalty lambda/2 Omega (w - at)^2. 0: plain training. */
@@ -69,15 +71,16 @@ class Known {
  *     const learner = new ContinualLearner({ model, optimizer, methods: [onlineAnchors({ lambda: 0.1 })] });
  *     learner.learn({ x: randn([2, 784]), labels: Int32Array.of(0, 3), head: [0, 4], context: 0 });
  */
-export function onlineAnchors({
-  lambda,
-  importance = 'fisher',
-  decay = 0.999,
-  anchorDecay = 0.999,
-  damping = 1e-3,
-  step = 'explicit',
-  clip = step !== 'loss',
-}: OnlineAnchorsOptions): AnchoringMethod {
+export function onlineAnchors(options: OnlineAnchorsOptions): AnchoringMethod {
+  const {
+    lambda,
+    importance = 'fisher',
+    decay = 0.999,
+    anchorDecay = 0.999,
+    damping = 1e-3,
+    step = 'explicit',
+    clip = step !== 'loss',
+  } = given('onlineAnchors({ lambda: 0.1 })', 'options', options);
   const who = 'onlineAnchors';
   checkStrength(who, 'lambda', lambda);
   if (importance !== 'fisher' && importance !== 'mas' && importance !== 'si')
@@ -112,8 +115,9 @@ export function onlineAnchors({
       }
     };
 
+  const name = `online-${importance}`;
   return {
-    name: `online-${importance}`,
+    name,
     ...(lambda > 0 ? hooks : {}),
     held: pulls.held,
     penalty: pulls.penalty,
@@ -121,6 +125,33 @@ export function onlineAnchors({
       pulls.release();
       known.clear();
     },
+    ...remembering({
+      ...{ who, name, pulls, holds: lambda > 0 },
+      known: {
+        map: known,
+        kinds: {
+          steps: 'count',
+          ...({ importanceAge: 'tensor or null', anchorAge: 'tensor or null' } as const),
+          ...({ brought: ofPath ? 'tensor' : 'tensor or null', moved: ofPath ? 'tensor' : 'tensor or null' } as const),
+        },
+        read: ({ steps, ages, way }) => ({
+          steps,
+          ...{ importanceAge: ages?.importance ?? null, anchorAge: ages?.anchor ?? null },
+          ...{ brought: way?.brought ?? null, moved: way?.moved ?? null },
+        }),
+        make(parameter, { steps, importanceAge, anchorAge, brought, moved }) {
+          const one = newKnown(parameter);
+          one.steps = steps;
+          if (importanceAge !== null && anchorAge !== null)
+            one.ages = { importance: buffer(importanceAge), anchor: buffer(anchorAge) };
+          if (one.way !== null && brought !== null && moved !== null) {
+            overwrite(one.way.brought, brought);
+            overwrite(one.way.moved, moved);
+          }
+          return one;
+        },
+      },
+    }),
   };
 
   function newKnown(parameter: Tensor): Known {

@@ -9,17 +9,18 @@
  * One centre and one precision a weight, however many contexts there were. The tensors are the whole state: where weights are
  * drawn anew (src/state/reset.ts), the centre moves to the new value and the precision becomes 0.
  */
+import { overwrite } from '../../importance/passes.ts';
+import { type Numbers, withNumbers } from '../../importance/steps.ts';
 import { add } from '../../ops/binary.ts';
 import { quadraticPenalty } from '../../ops/penalty.ts';
 import { type Anchor, anchor } from '../../state/anchor.ts';
 import { onResetWhile, writeAt } from '../../state/reset.ts';
-import { settle } from '../../storage/context.ts';
-import { heap } from '../../storage/dispatch.ts';
-import { address, contiguous, wroteTo } from '../../tensor/access.ts';
 import { buffer, zeros } from '../../tensor/create.ts';
 import { showShape } from '../../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
-import type { Method } from '../method.ts';
+import type { Learning, StatefulMethod } from '../method.ts';
+import { type Commit, checkFields, type KeptByName, type OwnParameters } from '../state.ts';
+import type { AnchoringState } from './state.ts';
 
 /** How a pull joins a step; see above. */
 export type PullStep = 'loss' | 'implicit' | 'explicit';
@@ -30,13 +31,26 @@ export interface Held {
   readonly precision: Tensor;
 }
 
-/** A method that draws weights to values. */
-export interface AnchoringMethod extends Method {
+/** What pulls, as plain data. */
+export interface PullsState {
+  readonly step: PullStep;
+  /** Centres and precisions by parameter; null: they are anchors, and stand in the state of the model that they are at. */
+  readonly held: KeptByName | null;
+}
+
+/**
+ * A method that draws weights to values. With the steps 'explicit' and 'implicit' its learner puts an anchor at each parameter when it
+ * is made, with precision 0 until something is held.
+ */
+export interface AnchoringMethod extends StatefulMethod<AnchoringState> {
   /** What holds a parameter now; null: nothing yet. The tensors are the method's own. */
   held(parameter: Tensor): Held | null;
   /** 1/2 sum p (w - at)^2 over all parameters as they now are, in double precision. */
   penalty(): number;
-  /** Lets all parameters go; what is learned of them later holds anew. */
+  /**
+   * Lets all parameters go; what is learned of them later holds anew. Where anchors held them, a checkpoint of after that is loaded
+   * into a method that was released, too.
+   */
   release(): void;
 }
 
@@ -83,6 +97,38 @@ export class Pulls {
     const made = anchor(parameter, { precision: zeros(parameter.shape), step: this.step });
     this.#anchors.push(made);
     return made;
+  }
+
+  /** Anchors travel with the model: they are there from the start, so that a saved model finds them again. */
+  attach({ parameters }: Learning): void {
+    if (this.step !== 'loss') for (const parameter of parameters.values()) this.heldFor(parameter);
+  }
+
+  state(parameters: OwnParameters): PullsState {
+    const { step } = this;
+    const held = step === 'loss' ? parameters.saved(this.#held, ({ at, precision }) => ({ at, precision })) : null;
+    return { step, held };
+  }
+
+  taking(state: PullsState, parameters: OwnParameters): Commit {
+    const who = `${this.#who}.loadStateDict`;
+    checkFields(`${who}, pulls`, state, ['step', 'held']);
+    const { step, held } = state;
+    if (step !== this.step || (held === null) !== (step !== 'loss'))
+      throw new Error(
+        `${who}: the state is of a method with the step '${String(step)}', this one has '${this.step}'. Make it with that of the one that was ` +
+          'saved.',
+      );
+    if (held === null) return () => {};
+    const found = parameters.found(held, { at: 'tensor', precision: 'tensor' });
+    return () => {
+      this.#held.clear();
+      for (const [parameter, saved] of found) {
+        const { at, precision } = this.heldFor(parameter);
+        overwrite(at, saved.at);
+        overwrite(precision, saved.precision);
+      }
+    };
   }
 
   /**
@@ -139,28 +185,6 @@ export class Pulls {
     this.#anchors.length = 0;
     this.#held.clear();
   };
-}
-
-export type Numbers = Float32Array | Float64Array;
-/** As many as tensors were given. */
-type Views = [a: Numbers, b: Numbers, c: Numbers, d: Numbers];
-
-/**
- * Calls `body` with the numbers of tensors where they stand, no copy made: good only inside the call, in which no tensor may be
- * computed. `written` says which of them it writes.
- */
-export function withNumbers(
-  tensors: readonly Tensor[],
-  written: readonly Tensor[],
-  body: (...views: Views) => void,
-): void {
-  const dense = tensors.map(contiguous);
-  // All addresses first: finding a place for one may enlarge the memory, and with it replace `floats`.
-  const starts = dense.map(address);
-  const { floats } = heap;
-  body(...(starts.map((start, i) => floats.subarray(start, start + (dense[i] as Tensor).size)) as Views));
-  for (const one of written) wroteTo(one);
-  settle();
 }
 
 /** What a method knows of a parameter, made when it first asks. */

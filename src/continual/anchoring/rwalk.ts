@@ -16,16 +16,18 @@
 
 import { noGrad } from '../../autograd/modes.ts';
 import { checkWhole } from '../../data/check.ts';
+import { overwrite } from '../../importance/passes.ts';
+import { withNumbers } from '../../importance/steps.ts';
+import { addScores, RunningSquares, Trail } from '../../importance/trail.ts';
 import { add, mul } from '../../ops/binary.ts';
 import { copy_, zero_ } from '../../ops/inplace.ts';
 import { onResetWhile, writeAt } from '../../state/reset.ts';
-import { run } from '../../storage/dispatch.ts';
 import { buffer, zeros } from '../../tensor/create.ts';
 import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
-import { inTiles, minus, times } from '../../tensor/tiles.ts';
+import { given } from '../given.ts';
 import type { Learning } from '../method.ts';
-import { approach, Before, pullOf } from './passes.ts';
-import { type AnchoringMethod, checkStrength, entryOf, type PullStep, Pulls, withNumbers } from './pulls.ts';
+import { type AnchoringMethod, checkStrength, entryOf, type PullStep, Pulls } from './pulls.ts';
+import { remembering } from './state.ts';
 
 export interface RWalkOptions {
   /** Strength of the penalty lambda (F + score) (w - w*)^2, without 1/2. 0: ways are measured, and nothing is held. */
@@ -56,33 +58,25 @@ export interface RWalkMethod extends AnchoringMethod {
   walk(parameter: Tensor): Walk | null;
 }
 
-class Walker implements Walk {
-  readonly parameter: Tensor;
-  readonly fisher: Tensor;
+/** Its path and start are those of the present stretch. */
+class Walker extends Trail implements Walk {
+  readonly squares: RunningSquares;
   readonly score: Tensor;
   readonly past: Tensor;
-  readonly before: Before;
-  /** Where the stretch began, and what the loss has fallen by since. */
-  readonly from: Tensor;
-  readonly fall: Tensor;
-  /** Whether a gradient has come. */
-  begun = false;
 
-  constructor(parameter: Tensor) {
-    const empty = () => buffer(zeros(parameter.shape));
-    this.parameter = parameter;
-    this.fisher = empty();
-    this.score = empty();
-    this.past = empty();
-    this.before = new Before(parameter);
-    this.from = buffer(parameter);
-    this.fall = empty();
-    // A weight that is drawn anew has gone no way, and nothing is known of it.
-    onResetWhile(parameter, this, ({ fisher, score, past, before, from, fall }, elements) => {
-      const values = numbersOf(parameter);
-      for (const one of [fisher, score, past, fall]) writeAt(one, elements, () => 0);
-      for (const one of [before.values, from]) writeAt(one, elements, (element) => values[element]!);
+  constructor(parameter: Tensor, alpha: number) {
+    super(parameter);
+    this.squares = new RunningSquares(parameter, alpha);
+    this.score = buffer(zeros(parameter.shape));
+    this.past = buffer(zeros(parameter.shape));
+    // A weight that is drawn anew has no score.
+    onResetWhile(parameter, this, ({ score, past }, elements) => {
+      for (const one of [score, past]) writeAt(one, elements, () => 0);
     });
+  }
+
+  get fisher(): Tensor {
+    return this.squares.mean;
   }
 }
 
@@ -92,14 +86,15 @@ class Walker implements Walk {
  *
  *     const learner = new ContinualLearner({ model, optimizer, methods: [rwalk({ lambda: 0.1 })] });
  */
-export function rwalk({
-  lambda,
-  alpha = 0.9,
-  every = 10,
-  damping = 2 ** -23,
-  normalize = true,
-  step = 'loss',
-}: RWalkOptions): RWalkMethod {
+export function rwalk(options: RWalkOptions): RWalkMethod {
+  const {
+    lambda,
+    alpha = 0.9,
+    every = 10,
+    damping = 2 ** -23,
+    normalize = true,
+    step = 'loss',
+  } = given('rwalk({ lambda: 0.1 })', 'options', options);
   checkStrength('rwalk', 'lambda', lambda);
   if (!(alpha > 0 && alpha <= 1))
     throw new RangeError(`rwalk: alpha must be a number above 0 and up to 1, but it is ${String(alpha)}.`);
@@ -110,16 +105,16 @@ export function rwalk({
     throw new TypeError(`rwalk: normalize is true or false, not ${String(normalize)}.`);
   const pulls = new Pulls('rwalk', step);
   const walkers = new Map<Tensor, Walker>();
-  let contexts = 0;
-  let steps = 0;
+  /** Contexts that have ended, and steps of this one. */
+  const so = { contexts: 0, steps: 0 };
 
   const all = ({ parameters }: Learning): Walker[] =>
-    [...parameters.values()].map((parameter) => entryOf(walkers, parameter, (one) => new Walker(one)));
+    [...parameters.values()].map((parameter) => entryOf(walkers, parameter, (one) => new Walker(one, alpha)));
 
   return {
     name: 'rwalk',
     begin(_, learning) {
-      for (const { parameter, from } of all(learning)) noGrad(() => copy_(from, parameter));
+      for (const walker of all(learning)) walker.begin();
     },
     loss: (loss) => pulls.addedTo(loss),
     gradients({ learning }) {
@@ -127,69 +122,70 @@ export function rwalk({
     },
     stepped({ learning }) {
       for (const walker of all(learning)) stepOf(walker);
-      steps++;
-      if (steps % every === 0) for (const walker of all(learning)) endStretch(walker);
+      so.steps++;
+      if (so.steps % every === 0) for (const walker of all(learning)) endStretch(walker);
     },
     end(_, learning) {
       const known = all(learning);
       for (const walker of known) endStretch(walker);
-      steps = 0;
+      so.steps = 0;
       // The first context's score is its own; later ones count as much as all before them.
       for (const { score, past } of known) {
-        noGrad(() => copy_(past, contexts === 0 ? score : mul(add(past, score), 0.5)));
+        noGrad(() => copy_(past, so.contexts === 0 ? score : mul(add(past, score), 0.5)));
         zero_(score);
       }
-      contexts++;
+      so.contexts++;
       if (lambda > 0) holdAll(known);
     },
     held: pulls.held,
     penalty: pulls.penalty,
     release: pulls.release,
+    ...remembering({
+      ...{ who: 'rwalk', name: 'rwalk', pulls, holds: lambda > 0, counts: so },
+      known: {
+        map: walkers,
+        kinds: {
+          ...{ fisher: 'tensor', begun: 'flag', score: 'tensor', past: 'tensor' },
+          ...{ path: 'tensor', start: 'tensor' },
+        } as const,
+        read: ({ fisher, squares: { begun }, score, past, path, start }) => ({
+          fisher,
+          begun,
+          score,
+          past,
+          path,
+          start,
+        }),
+        make(parameter, { fisher, begun, score, past, path, start }) {
+          const walker = new Walker(parameter, alpha);
+          overwrite(walker.fisher, fisher);
+          walker.squares.begun = begun;
+          overwrite(walker.score, score);
+          overwrite(walker.past, past);
+          overwrite(walker.path, path);
+          overwrite(walker.start, start);
+          return walker;
+        },
+      },
+    }),
     walk: (parameter) => walkers.get(parameter) ?? null,
   };
 
   function stepOf(walker: Walker): void {
-    const { parameter, before, fisher, fall, begun } = walker;
+    const { parameter, squares } = walker;
     const { grad } = parameter;
     if (grad === null) return;
     // The penalty's own gradient is no part of g: it is in .grad only if the penalty is in the loss.
     const held = step === 'loss' ? pulls.held(parameter) : null;
-    const pulling = held === null ? [] : [held.at, held.precision];
-    const { values } = before;
-    const written = [values, fisher, fall];
-    inTiles(
-      [parameter, grad, ...written, ...pulling],
-      written,
-      ([w, gradient, from, f, fell, at, p], n, work, other) => {
-        let g = gradient!;
-        if (held !== null) {
-          pullOf(from!, at!, p!, other, n);
-          minus(g, other, other, n);
-          g = other;
-        }
-        minus(w!, from!, work, n);
-        times(work, g, work, n);
-        minus(fell!, work, fell!, n);
-        run.square(g, work, n, 0, 0);
-        if (begun) approach(f!, work, n, alpha, 0);
-        else run.copy(work, f!, n);
-        run.copy(w!, from!, n);
-      },
-    );
-    walker.begun = true;
-    before.followed();
+    walker.follow(grad, { pull: held && { at: held.at, precision: held.precision, sign: -1 }, squares });
   }
 
-  function endStretch({ parameter, fisher, score, from, fall }: Walker): void {
-    withNumbers([fisher, score, from, fall], [score], (f, s, began, fell) => {
-      const w = numbersOf(parameter);
-      for (let i = 0; i < f.length; i++) {
-        const away = w[i]! - began[i]!;
-        if (fell[i]! > 0) s[i]! += fell[i]! / (0.5 * f[i]! * away * away + damping);
-      }
-    });
-    noGrad(() => copy_(from, parameter));
-    zero_(fall);
+  function endStretch(walker: Walker): void {
+    const { parameter, fisher, score, start, path } = walker;
+    withNumbers([score, path, fisher, start, parameter], [score], (scores, fall, squares, from, to) =>
+      addScores(scores, { fall, fisher: squares, from, to }, damping),
+    );
+    walker.begin();
   }
 
   function holdAll(known: readonly Walker[]): void {

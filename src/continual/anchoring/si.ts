@@ -10,16 +10,16 @@
  * with w* the values at its end. There is NO 1/2: the precision is 2 strength Omega.
  */
 
-import { noGrad } from '../../autograd/modes.ts';
-import { copy_ } from '../../ops/inplace.ts';
+import { overwrite } from '../../importance/passes.ts';
+import { withNumbers } from '../../importance/steps.ts';
+import { Trail } from '../../importance/trail.ts';
 import { onResetWhile, writeAt } from '../../state/reset.ts';
-import { run } from '../../storage/dispatch.ts';
 import { buffer, zeros } from '../../tensor/create.ts';
-import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
-import { inTiles, minus, plus, times } from '../../tensor/tiles.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { given } from '../given.ts';
 import type { Learning } from '../method.ts';
-import { Before, pullOf } from './passes.ts';
-import { type AnchoringMethod, checkStrength, entryOf, type PullStep, Pulls, withNumbers } from './pulls.ts';
+import { type AnchoringMethod, checkStrength, entryOf, type PullStep, Pulls } from './pulls.ts';
+import { remembering } from './state.ts';
 
 export interface SIOptions {
   /** c of the penalty c Omega (w - w*)^2, without 1/2. 0: ways are measured, and nothing is held. */
@@ -55,26 +55,14 @@ export interface SIMethod extends AnchoringMethod {
   way(parameter: Tensor): Way | null;
 }
 
-class Walked implements Way {
-  readonly parameter: Tensor;
-  readonly path: Tensor;
+class Walked extends Trail implements Way {
   readonly omega: Tensor;
-  readonly start: Tensor;
-  readonly before: Before;
 
   constructor(parameter: Tensor) {
-    const empty = () => buffer(zeros(parameter.shape));
-    this.parameter = parameter;
-    this.path = empty();
-    this.omega = empty();
-    this.start = buffer(parameter);
-    this.before = new Before(parameter);
-    // A weight that is drawn anew has gone no way, and is of no importance.
-    onResetWhile(parameter, this, ({ path, omega, start, before }, elements) => {
-      const values = numbersOf(parameter);
-      for (const one of [path, omega]) writeAt(one, elements, () => 0);
-      for (const one of [start, before.values]) writeAt(one, elements, (element) => values[element]!);
-    });
+    super(parameter);
+    this.omega = buffer(zeros(parameter.shape));
+    // A weight that is drawn anew is of no importance.
+    onResetWhile(parameter, this, ({ omega }, elements) => writeAt(omega, elements, () => 0));
   }
 }
 
@@ -84,13 +72,14 @@ class Walked implements Way {
  *
  *     const learner = new ContinualLearner({ model, optimizer, methods: [si({ strength: 10 })] });
  */
-export function si({
-  strength,
-  damping = 0.1,
-  step = 'loss',
-  path = 'total',
-  clip = step !== 'loss',
-}: SIOptions): SIMethod {
+export function si(options: SIOptions): SIMethod {
+  const {
+    strength,
+    damping = 0.1,
+    step = 'loss',
+    path = 'total',
+    clip = step !== 'loss',
+  } = given('si({ strength: 10 })', 'options', options);
   checkStrength('si', 'strength', strength);
   if (!(damping > 0 && damping < Infinity))
     throw new RangeError(`si: damping must be a finite number above 0, but it is ${String(damping)}.`);
@@ -103,14 +92,14 @@ export function si({
     );
   const ways = new Map<Tensor, Walked>();
   // `.grad` holds the penalty's gradient if the penalty is in the loss; 1 adds it where it is missing, -1 takes it out.
-  const own = (path === 'total' ? 1 : 0) - (step === 'loss' ? 1 : 0);
+  const sign = path === 'total' ? (step === 'loss' ? 0 : 1) : step === 'loss' ? -1 : 0;
   const all = ({ parameters }: Learning): Walked[] =>
     [...parameters.values()].map((parameter) => entryOf(ways, parameter, (one) => new Walked(one)));
 
   return {
     name: 'si',
     begin(_, learning) {
-      for (const { parameter, start } of all(learning)) noGrad(() => copy_(start, parameter));
+      for (const way of all(learning)) way.begin();
     },
     loss: (loss) => pulls.addedTo(loss),
     gradients({ learning }) {
@@ -125,39 +114,39 @@ export function si({
     held: pulls.held,
     penalty: pulls.penalty,
     release: pulls.release,
+    ...remembering({
+      ...{ who: 'si', name: 'si', pulls, holds: strength > 0 },
+      known: {
+        map: ways,
+        kinds: { path: 'tensor', omega: 'tensor', start: 'tensor' },
+        read: ({ path, omega, start }) => ({ path, omega, start }),
+        make(parameter, { path, omega, start }) {
+          const way = new Walked(parameter);
+          overwrite(way.path, path);
+          overwrite(way.omega, omega);
+          overwrite(way.start, start);
+          return way;
+        },
+      },
+    }),
     way: (parameter) => ways.get(parameter) ?? null,
   };
 
-  function walk({ parameter, path: sum, before }: Walked): void {
+  function walk(way: Walked): void {
+    const { parameter } = way;
     const { grad } = parameter;
     if (grad === null) return;
-    const held = own === 0 ? null : pulls.held(parameter);
-    const pulling = held === null ? [] : [held.at, held.precision];
-    const { values } = before;
-    inTiles([parameter, values, grad, sum, ...pulling], [sum, values], ([w, from, g, total, at, p], n, work, other) => {
-      minus(w!, from!, work, n);
-      if (held === null) times(work, g!, work, n);
-      else {
-        pullOf(from!, at!, p!, other, n);
-        if (own > 0) plus(g!, other, other, n);
-        else minus(g!, other, other, n);
-        times(work, other, work, n);
-      }
-      minus(total!, work, total!, n);
-      run.copy(w!, from!, n);
-    });
-    before.followed();
+    const held = pulls.held(parameter);
+    way.follow(grad, { pull: held !== null && sign !== 0 ? { at: held.at, precision: held.precision, sign } : null });
   }
 
   /** The context has ended: W becomes Omega. */
-  function arrive({ parameter, path: sum, omega, start }: Walked): void {
-    withNumbers([parameter, sum, omega, start], [sum, omega, start], (w, brought, total, from) => {
-      for (let i = 0; i < w.length; i++) {
-        total[i]! += brought[i]! / ((w[i]! - from[i]!) ** 2 + damping);
-        from[i] = w[i]!;
-        brought[i] = 0;
-      }
+  function arrive(way: Walked): void {
+    const { parameter, path: sum, omega, start } = way;
+    withNumbers([parameter, sum, omega, start], [omega], (w, brought, total, from) => {
+      for (let i = 0; i < w.length; i++) total[i]! += brought[i]! / ((w[i]! - from[i]!) ** 2 + damping);
     });
+    way.begin();
     if (strength > 0) pulls.move(parameter, omega, (total) => 2 * strength * (clip && total < 0 ? 0 : total));
   }
 }

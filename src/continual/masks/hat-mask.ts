@@ -11,6 +11,7 @@ import { defaultGenerator, type Generator } from '../../random/generator.ts';
 import { showShape } from '../../tensor/layout.ts';
 import { randn } from '../../tensor/random.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { given } from '../given.ts';
 
 export interface HatMaskOptions {
   /** How many contexts there will be: each has an embedding of its own. */
@@ -42,8 +43,9 @@ export class HatMask extends Module {
   #inForce: MaskInForce | null = null;
   #mask: Tensor | null = null;
 
-  constructor(units: number, { contexts, generator = defaultGenerator }: HatMaskOptions) {
+  constructor(units: number, options: HatMaskOptions) {
     super();
+    const { contexts, generator = defaultGenerator } = given('new HatMask(8, { contexts: 2 })', 'options', options);
     for (const [name, count] of Object.entries({ units, contexts }))
       if (!(Number.isInteger(count) && count >= 1))
         throw new RangeError(`HatMask: ${name} must be a whole number from 1 up, but it is ${String(count)}.`);

@@ -13,22 +13,21 @@
  */
 import { noGrad } from '../../autograd/modes.ts';
 import type { Context } from '../../data/scenarios.ts';
-import { Sequential } from '../../nn/container.ts';
-import { Conv2d } from '../../nn/convolution.ts';
-import { Linear } from '../../nn/linear.ts';
+import { overwrite } from '../../importance/passes.ts';
 import type { Module } from '../../nn/module.ts';
 import { add, div, mul } from '../../ops/binary.ts';
 import { clamp, exp, neg, sigmoid } from '../../ops/elementwise.ts';
 import { sum } from '../../ops/sum.ts';
-import { plasticity } from '../../state/gate.ts';
 import { onReset, writeAt } from '../../state/reset.ts';
 import { withData } from '../../tensor/access.ts';
-import { buffer, full } from '../../tensor/create.ts';
-import { showShape } from '../../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
-import type { Learning, Method, Step } from '../method.ts';
-import { HatMask, type MaskInForce } from './hat-mask.ts';
-import { checkTask, checkTold, OutputRows } from './outputs.ts';
+import { given } from '../given.ts';
+import type { Learning, StatefulMethod, Step } from '../method.ts';
+import { type Commit, checkCounted, checkFields, checkFlag, checkList, checkTensor, copyOf } from '../state.ts';
+import { gateAt } from './gates.ts';
+import { layersOf, type Masked, type Units } from './hat-layers.ts';
+import type { MaskInForce } from './hat-mask.ts';
+import { checkTask, checkTold, OutputRows, type OutputRowsState } from './outputs.ts';
 
 export interface HatOptions {
   /**
@@ -42,7 +41,20 @@ export interface HatOptions {
   readonly lambda?: number;
 }
 
-export interface Hat extends Method {
+/** State of HAT: plain data for a checkpoint. Embeddings are parameters of the model. */
+export interface HatState {
+  /** The context that is being learned, or comes next. */
+  readonly current: number;
+  /** Whether gates are attached. */
+  readonly frozen: boolean;
+  /** Which masks are in force; null: none. */
+  readonly inForce: MaskInForce | null;
+  /** Largest masks so far and gates of weight and bias, from the input on; null: no context has begun. */
+  readonly layers: readonly { readonly largest: Float32Array; readonly gates: readonly Tensor[] }[] | null;
+  readonly outputs: OutputRowsState | null;
+}
+
+export interface Hat extends StatefulMethod<HatState> {
   /** Largest masks so far, A, of each HatMask from the input on; copies. */
   inUse(): Float32Array[];
   /** Takes off all masks and gates. */
@@ -53,25 +65,6 @@ export interface Hat extends Method {
 const coshBound = 50;
 const embeddingBound = 6;
 
-/** What is known of the units behind which a mask stands. */
-interface Units {
-  readonly module: HatMask;
-  /** A, [units]. */
-  readonly largest: Float32Array;
-  /** 1 - A. */
-  readonly free: Tensor;
-}
-
-/** A layer, the units that it makes, and those that it reads; null: the network's input. */
-interface Masked {
-  readonly weight: Tensor;
-  readonly bias: Tensor | null;
-  readonly made: Units;
-  readonly read: Units | null;
-  /** For weight and bias. */
-  readonly gates: readonly Tensor[];
-}
-
 class HardAttention implements Hat {
   readonly name = 'hat';
   readonly #smax: number;
@@ -80,6 +73,8 @@ class HardAttention implements Hat {
   /** null: no context has begun. */
   #layers: readonly Masked[] | null = null;
   #outputs: OutputRows | null = null;
+  /** That of the learner it belongs to. */
+  #model: Module | null = null;
   #before: readonly (MaskInForce | null)[] | null = null;
   #current = 0;
   #frozen = false;
@@ -109,11 +104,8 @@ class HardAttention implements Hat {
   begin(context: Context, { model }: Learning): void {
     checkTask('hat', context);
     if (this.#layers === null) {
-      const found = layersOf(model);
-      this.#layers = found.masked;
-      this.#outputs = new OutputRows('hat', found.output);
-      for (const { weight, made } of found.masked)
-        this.#removals.push(onReset(weight, (elements) => this.#renew(weight, made, elements)));
+      const { masked, output } = layersOf(model);
+      this.#take(masked, new OutputRows('hat', output));
     }
     this.#outputs?.begin(context);
     if (this.#free() < 0.01)
@@ -123,6 +115,12 @@ class HardAttention implements Hat {
       );
     this.#current = context.index;
     this.#use(context.index, this.#scaleAt(0));
+  }
+
+  #take(masked: readonly Masked[], outputs: OutputRows): void {
+    [this.#layers, this.#outputs] = [masked, outputs];
+    for (const { weight, made } of masked)
+      this.#removals.push(onReset(weight, (elements) => this.#renew(weight, made, elements)));
   }
 
   /** How many hidden units no context has used: sum (1 - A). */
@@ -202,12 +200,16 @@ class HardAttention implements Hat {
     }
     this.#outputs?.end(context);
     this.#current = context.index + 1;
+    this.#freeze();
+    this.#refresh();
+  }
+
+  #freeze(): void {
     if (!this.#frozen)
       for (const { weight, bias, gates } of this.#layers!)
         for (const [i, parameter] of [weight, ...(bias === null ? [] : [bias])].entries())
-          this.#removals.push(plasticity(parameter, gates[i]!));
+          this.#removals.push(gateAt(parameter, gates[i]!));
     this.#frozen = true;
-    this.#refresh();
   }
 
   /** Gates and free capacity, as the largest masks say. */
@@ -249,6 +251,69 @@ class HardAttention implements Hat {
     for (const removal of this.#removals.splice(0)) removal();
     this.#outputs?.remove();
     for (const { made } of this.#layers ?? []) made.module.inForce = null;
+    this.#frozen = false;
+  }
+
+  attach({ model }: Learning): void {
+    this.#model = model;
+  }
+
+  stateDict(): HatState {
+    const layers = this.#layers?.map(({ made: { largest }, gates }) => ({
+      largest: largest.slice(),
+      gates: gates.map(copyOf),
+    }));
+    const inForce = this.#layers?.[0]?.made.module.inForce;
+    return {
+      ...{ current: this.#current, frozen: this.#frozen, inForce: inForce ? { ...inForce } : null },
+      ...{ layers: layers ?? null, outputs: this.#outputs?.stateDict() ?? null },
+    };
+  }
+
+  loadStateDict(state: HatState): void {
+    const who = 'hat.loadStateDict';
+    checkFields(who, state, ['current', 'frozen', 'inForce', 'layers', 'outputs']);
+    const { current, frozen, inForce } = state;
+    checkCounted(who, 'current', current);
+    checkFlag(who, 'frozen', frozen);
+    if (inForce !== null) checkFields(`${who}, inForce`, inForce, ['context', 'scale']);
+    const take = this.#taking(who, state);
+    this.remove();
+    [this.#layers, this.#outputs, this.#before, this.#current] = [null, null, null, current];
+    take();
+    if (frozen && this.#layers !== null) this.#freeze();
+  }
+
+  #taking(who: string, { layers, outputs, inForce }: HatState): Commit {
+    if (layers === null || outputs === null) return () => {};
+    if (this.#model === null)
+      throw new Error(
+        `${who}: the method belongs to no learner yet, so it knows no masks. Make the learner with it first.`,
+      );
+    checkList(who, 'layers', layers);
+    const { masked, output } = layersOf(this.#model);
+    const own = new OutputRows('hat', output);
+    const sizes = (some: readonly { readonly length: number }[]): string => some.map(({ length }) => length).join(', ');
+    const [theirs, ours] = [layers.map(({ largest }) => largest), masked.map(({ made }) => made.largest)].map(sizes);
+    if (theirs !== ours)
+      throw new RangeError(
+        `${who}: the state is of masks over ${theirs} units, the model's are over ${ours}. Make the model as it was when the state was saved.`,
+      );
+    for (const [i, { gates }] of masked.entries())
+      for (const [j, { shape }] of gates.entries())
+        checkTensor(who, `gate ${j} of layer ${i}`, layers[i]!.gates?.[j], shape);
+    const takeRows = own.taking(outputs);
+    return () => {
+      this.#take(masked, own);
+      for (const [i, { made, gates }] of masked.entries()) {
+        const { largest, gates: saved } = layers[i]!;
+        made.largest.set(largest);
+        fill(made.free, (unit) => 1 - largest[unit]!);
+        for (const [j, gate] of gates.entries()) overwrite(gate, saved[j]!);
+        made.module.inForce = inForce && { ...inForce };
+      }
+      takeRows();
+    };
   }
 }
 
@@ -263,62 +328,6 @@ function fill(x: Tensor, value: (index: number) => number): void {
     { write: true },
   );
 }
-
-/** Modules in the order of the forward pass. */
-function* inOrder(model: Module): Generator<Module> {
-  if (model instanceof Sequential) for (const module of model) yield* inOrder(module);
-  else yield model;
-}
-
-/** Layers with the masks before and behind them, and the layer of outputs. */
-function layersOf(model: Module): { masked: readonly Masked[]; output: Linear } {
-  if (!(model instanceof Sequential))
-    throw new Error('hat: the model must be a Sequential, in which the order of layers and masks can be seen.');
-  const masked: Masked[] = [];
-  let read: Units | null = null;
-  let layer: Linear | Conv2d | null = null;
-  for (const module of inOrder(model)) {
-    if (module instanceof HatMask) {
-      if (layer === null)
-        throw new Error('hat: a HatMask must stand behind the activation of a layer of its own, one behind each.');
-      const units = layer.weight.shape[0]!;
-      if (module.units !== units)
-        throw new Error(
-          `hat: a HatMask of ${module.units} units stands behind a layer of ${units}. They must be equal.`,
-        );
-      const largest = new Float32Array(units);
-      const made: Units = { module, largest, free: buffer(full([units], 1)) };
-      const { weight, bias } = layer;
-      const gates = [weight, ...(bias === null ? [] : [bias])].map(({ shape }) => buffer(full(shape, 1)));
-      masked.push({ weight, bias, made, read, gates });
-      [read, layer] = [made, null];
-    } else if (module instanceof Linear || module instanceof Conv2d) {
-      if (layer !== null) throw unmasked(layer);
-      const columns = module.weight.shape[1]!;
-      if (read !== null && (columns % read.module.units !== 0 || (module instanceof Conv2d && module.groups > 1)))
-        throw new Error(
-          `hat: a weight of shape ${showShape(module.weight.shape)} does not read each of the ${read.module.units} units before it with columns of its own.`,
-        );
-      layer = module;
-    } else if (module.parameters().length > 0)
-      throw new Error(
-        `hat: parameters of ${module.constructor.name} belong to no unit's mask, and would go on learning for all contexts. Leave it out, or ` +
-          'give its tensors as numbers that do not learn.',
-      );
-  }
-  if (!(layer instanceof Linear) || masked.length === 0)
-    throw new Error(
-      'hat: the model needs hidden layers with a HatMask behind each, and a linear layer of outputs with none: new Sequential(new ' +
-        'Linear(4, 8), new ReLU(), new HatMask(8, { contexts: 2 }), new Linear(8, 4)).',
-    );
-  return { masked, output: layer };
-}
-
-const unmasked = ({ weight }: Linear | Conv2d): Error =>
-  new Error(
-    `hat: behind the layer with the weight of shape ${showShape(weight.shape)} stands no HatMask. Each layer of hidden units needs one: new ` +
-      `HatMask(${weight.shape[0]}, { contexts }).`,
-  );
 
 /**
  * Hard attention to the task, for scenarios of the kind 'task' and a Sequential of linear layers or convolutions, with a `HatMask` behind
@@ -340,6 +349,5 @@ const unmasked = ({ weight }: Linear | Conv2d): Error =>
  * @returns the method; `inUse()` gives the largest masks so far, `remove()` takes off masks and gates
  */
 export function hat(options: HatOptions): Hat {
-  if (options === undefined) throw new Error('hat: say in how many steps the masks harden: hat({ steps: 2000 }).');
-  return new HardAttention(options);
+  return new HardAttention(given('hat({ steps: 2000 })', 'options (in how many steps the masks harden)', options));
 }

@@ -4,11 +4,13 @@
  */
 import { scope } from '../../autograd/modes.ts';
 import type { Context, Head } from '../../data/scenarios.ts';
-import { plasticity } from '../../state/gate.ts';
+import { overwrite } from '../../importance/passes.ts';
 import { writeAt } from '../../state/reset.ts';
 import { buffer, full } from '../../tensor/create.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { Learning } from '../method.ts';
+import { type Commit, checkFields, checkFlag, checkList, checkTensor, copyOf } from '../state.ts';
+import { gateAt } from './gates.ts';
 
 /** Weight [outputs, in] and bias [outputs] of the layer that gives the output. */
 export interface OutputLayer {
@@ -55,6 +57,15 @@ export function outputLayer(who: string, { train }: Context, { model, output }: 
   }
 }
 
+/** Which rows stand still, as plain data. */
+export interface OutputRowsState {
+  readonly ended: readonly Head[];
+  /** Of the weight and of the bias: a number a row. */
+  readonly gates: readonly Tensor[];
+  /** Whether they are attached. */
+  readonly attached: boolean;
+}
+
 /** Lets the rows of a context's head stand still when it has ended. */
 export class OutputRows {
   readonly #who: string;
@@ -82,16 +93,42 @@ export class OutputRows {
   }
 
   end({ head }: Context): void {
-    this.#ended.push(head);
-    const { weight, bias } = this.#layer;
-    if (this.#removals.length === 0)
-      for (const [i, parameter] of [weight, ...(bias === null ? [] : [bias])].entries())
-        this.#removals.push(plasticity(parameter, this.#gates[i]!));
+    this.#ended.push([head[0], head[1]]);
+    this.#attach();
     const rows = Array.from({ length: head[1] - head[0] }, (_, i) => head[0] + i);
     for (const gate of this.#gates) writeAt(gate, rows, () => 0);
   }
 
+  #attach(): void {
+    if (this.#removals.length > 0) return;
+    const { weight, bias } = this.#layer;
+    for (const [i, parameter] of [weight, ...(bias === null ? [] : [bias])].entries())
+      this.#removals.push(gateAt(parameter, this.#gates[i]!));
+  }
+
   remove(): void {
     for (const removal of this.#removals.splice(0)) removal();
+  }
+
+  stateDict(): OutputRowsState {
+    const ended = this.#ended.map(([from, to]): Head => [from, to]);
+    return { ended, gates: this.#gates.map(copyOf), attached: this.#removals.length > 0 };
+  }
+
+  /** To be used before any context has begun. */
+  taking(state: OutputRowsState): Commit {
+    const who = `${this.#who}.loadStateDict`;
+    checkFields(`${who}, outputs`, state, ['ended', 'gates', 'attached']);
+    const { ended, gates, attached } = state;
+    checkFlag(who, 'attached', attached);
+    checkList(who, 'ended', ended);
+    for (const [i, gate] of this.#gates.entries())
+      checkTensor(who, `the gate of ${i === 0 ? 'weight' : 'bias'} of the outputs`, gates?.[i], gate.shape);
+    const heads = ended.map(([from, to]): Head => [from, to]);
+    return () => {
+      this.#ended.splice(0, Infinity, ...heads);
+      for (const [i, gate] of this.#gates.entries()) overwrite(gate, gates[i]!);
+      if (attached) this.#attach();
+    };
   }
 }

@@ -11,14 +11,16 @@
 import { noGrad } from '../../autograd/modes.ts';
 import type { Context } from '../../data/scenarios.ts';
 import { copy_ } from '../../ops/inplace.ts';
-import { plasticity } from '../../state/gate.ts';
 import { onReset, writeAt } from '../../state/reset.ts';
 import { withData } from '../../tensor/access.ts';
 import { buffer, full, tensor } from '../../tensor/create.ts';
 import { showShape } from '../../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
-import type { Learning, Method } from '../method.ts';
-import { checkTask, checkTold, type OutputLayer, OutputRows, outputLayer } from './outputs.ts';
+import { given } from '../given.ts';
+import type { Learning, StatefulMethod } from '../method.ts';
+import { type Commit, checkFields, checkFlag, checkTensor, copyOf, membersOf, OwnParameters } from '../state.ts';
+import { gateAt } from './gates.ts';
+import { checkTask, checkTold, type OutputLayer, OutputRows, type OutputRowsState, outputLayer } from './outputs.ts';
 
 export interface PackNetOptions {
   /** Share of a layer's free weights that each context gives up, from 0 up and below 1; 0.5 unless given (published: 0.5 to 0.75). */
@@ -32,7 +34,27 @@ export interface PackNetOptions {
   readonly steps?: number;
 }
 
-export interface PackNet extends Method {
+/** State of PackNet: plain data for a checkpoint. */
+export interface PackNetState {
+  /** The context that is being learned, or was last; -1: none. */
+  readonly current: number;
+  readonly pruned: boolean;
+  /** Whether the gates of divided weights, and those of all others, are attached. */
+  readonly gated: boolean;
+  readonly frozen: boolean;
+  /** null: no context has begun. */
+  readonly parameters: PackedParameters | null;
+}
+
+export interface PackedParameters {
+  /** Who owns each weight, and its gate, by the name of the layer. */
+  readonly layers: Readonly<Record<string, { readonly owners: Int16Array; readonly gate: Tensor }>>;
+  /** Gates of what is not divided, by name. */
+  readonly others: Readonly<Record<string, { readonly gate: Tensor }>>;
+  readonly outputs: { readonly weight: string; readonly bias: string | null; readonly rows: OutputRowsState };
+}
+
+export interface PackNet extends StatefulMethod<PackNetState> {
   /** The context that owns each weight of a layer, row-major; -1: free. null: a parameter that is not divided. A copy. */
   ownersOf(parameter: Tensor): Int16Array | null;
   /** Takes off all gates. Weights stay as they are. */
@@ -46,6 +68,12 @@ interface Shared {
   readonly name: string;
   readonly weight: Tensor;
   readonly owners: Int16Array;
+  readonly gate: Tensor;
+}
+
+/** What is not divided. */
+interface Other {
+  readonly parameter: Tensor;
   readonly gate: Tensor;
 }
 
@@ -63,7 +91,8 @@ class Packing implements PackNet {
   /** null: no context has begun. */
   #layers: readonly Shared[] | null = null;
   /** Biases, and whatever else has no rows and columns, each with its gate: they learn in the first context alone. */
-  #others: readonly { readonly parameter: Tensor; readonly gate: Tensor }[] = [];
+  #others: readonly Other[] = [];
+  #outputLayer: OutputLayer | null = null;
   #outputs: OutputRows | null = null;
   /** The context that is being learned, or was last. */
   #current = free;
@@ -73,6 +102,7 @@ class Packing implements PackNet {
   #gated = false;
   #frozen = false;
   readonly #removals: (() => void)[] = [];
+  readonly #parameters = new OwnParameters('packnet');
 
   constructor({ prune = 0.5, retrain = 1 / 3, steps }: PackNetOptions) {
     const fail = (sentence: string): never => {
@@ -115,27 +145,29 @@ class Packing implements PackNet {
 
   #find({ parameters }: Learning, output: OutputLayer): void {
     const layers: Shared[] = [];
-    const others: { parameter: Tensor; gate: Tensor }[] = [];
+    const others: Other[] = [];
     for (const [name, weight] of parameters) {
       if (weight === output.weight || weight === output.bias) continue;
       const gate = buffer(full(weight.shape, 1));
-      if (weight.ndim < 2) {
-        others.push({ parameter: weight, gate });
-        continue;
-      }
-      const owners = new Int16Array(weight.size).fill(free);
-      layers.push({ name, weight, owners, gate });
+      if (weight.ndim < 2) others.push({ parameter: weight, gate });
+      else layers.push({ name, weight, owners: new Int16Array(weight.size).fill(free), gate });
+    }
+    if (layers.length === 0)
+      throw new Error(
+        'packnet: the model has no weights but those of its output layer. It needs hidden layers for contexts to share.',
+      );
+    this.#take(layers, others, output, new OutputRows('packnet', output));
+  }
+
+  #take(layers: readonly Shared[], others: readonly Other[], output: OutputLayer, rows: OutputRows): void {
+    for (const { weight, owners } of layers) {
       // A weight that was drawn anew is nobody's; while the kept ones are trained, it is the present context's.
       const renew = (elements: Int32Array): void => {
         for (const element of elements) owners[element] = this.#pruned ? this.#current : free;
       };
       this.#removals.push(onReset(weight, renew));
     }
-    if (layers.length === 0)
-      throw new Error(
-        'packnet: the model has no weights but those of its output layer. It needs hidden layers for contexts to share.',
-      );
-    [this.#layers, this.#others, this.#outputs] = [layers, others, new OutputRows('packnet', output)];
+    [this.#layers, this.#others, this.#outputLayer, this.#outputs] = [layers, others, output, rows];
   }
 
   /** Lets weights learn by who owns them. */
@@ -207,7 +239,7 @@ class Packing implements PackNet {
         else given.push(i);
       }
       writeAt(weight, given, () => 0);
-      if (!this.#gated) this.#removals.push(plasticity(weight, gate));
+      if (!this.#gated) this.#removals.push(gateAt(weight, gate));
     }
     this.#gated = this.#pruned = true;
     this.#setGates((owner) => owner === this.#current);
@@ -222,7 +254,7 @@ class Packing implements PackNet {
       );
     if (!this.#pruned) this.#divide();
     for (const { parameter, gate } of this.#others) {
-      if (!this.#frozen) this.#removals.push(plasticity(parameter, gate));
+      if (!this.#frozen) this.#removals.push(gateAt(parameter, gate));
       noGrad(() => copy_(gate, 0));
     }
     this.#frozen = true;
@@ -233,6 +265,76 @@ class Packing implements PackNet {
     this.#giveBack();
     for (const removal of this.#removals.splice(0)) removal();
     this.#outputs?.remove();
+    this.#gated = this.#frozen = false;
+  }
+
+  attach(learning: Learning): void {
+    this.#parameters.attach(learning);
+  }
+
+  stateDict(): PackNetState {
+    const [current, pruned, gated, frozen] = [this.#current, this.#pruned, this.#gated, this.#frozen];
+    const layer = this.#outputLayer;
+    if (layer === null || this.#outputs === null) return { current, pruned, gated, frozen, parameters: null };
+    const nameOf = (parameter: Tensor): string => this.#parameters.nameOf(parameter);
+    const layers = (this.#layers ?? []).map(
+      ({ weight, owners, gate }) => [nameOf(weight), { owners: owners.slice(), gate: copyOf(gate) }] as const,
+    );
+    const others = this.#others.map(({ parameter, gate }) => [nameOf(parameter), { gate: copyOf(gate) }] as const);
+    const outputs = {
+      ...{ weight: nameOf(layer.weight), bias: layer.bias && nameOf(layer.bias) },
+      rows: this.#outputs.stateDict(),
+    };
+    const parameters = { layers: Object.fromEntries(layers), others: Object.fromEntries(others), outputs };
+    return { current, pruned, gated, frozen, parameters };
+  }
+
+  loadStateDict(state: PackNetState): void {
+    const who = 'packnet.loadStateDict';
+    checkFields(who, state, ['current', 'pruned', 'gated', 'frozen', 'parameters']);
+    const { current, pruned, gated, frozen } = state;
+    if (!(Number.isInteger(current) && current >= free && current < 2 ** 15))
+      throw new RangeError(`${who}: the context in the state is a number from 0 up, or -1, not ${String(current)}.`);
+    for (const [name, flag] of Object.entries({ pruned, gated, frozen })) checkFlag(who, name, flag);
+    const take = state.parameters === null ? () => {} : this.#taking(who, state.parameters);
+    this.remove();
+    [this.#layers, this.#others, this.#outputLayer, this.#outputs] = [null, [], null, null];
+    [this.#current, this.#pruned, this.#gated, this.#frozen] = [current, pruned, gated, frozen];
+    take();
+    if (gated) for (const { weight, gate } of this.#layers ?? []) this.#removals.push(gateAt(weight, gate));
+    if (frozen) for (const { parameter, gate } of this.#others) this.#removals.push(gateAt(parameter, gate));
+  }
+
+  #taking(who: string, state: PackedParameters): Commit {
+    checkFields(who, state, ['layers', 'others', 'outputs']);
+    checkFields(`${who}, outputs`, state.outputs, ['weight', 'bias', 'rows']);
+    const gateOf = (name: string, { gate }: { readonly gate: Tensor }, { shape }: Tensor): Tensor => {
+      checkTensor(who, `the gate of ${name}`, gate, shape);
+      return buffer(gate);
+    };
+    const layers = membersOf(who, 'layers', state.layers).map(([name, kept]): Shared => {
+      const weight = this.#parameters.at(name);
+      checkFields(`${who}, ${name}`, kept, ['owners', 'gate']);
+      if (!(kept.owners instanceof Int16Array && kept.owners.length === weight.size))
+        throw new RangeError(
+          `${who}: ${name} has shape ${showShape(weight.shape)}, and the state tells who owns ${kept.owners?.length} weights. Make the model ` +
+            'as it was when the state was saved.',
+        );
+      return { name, weight, owners: kept.owners.slice(), gate: gateOf(name, kept, weight) };
+    });
+    const others = membersOf(who, 'others', state.others).map(([name, kept]): Other => {
+      const parameter = this.#parameters.at(name);
+      checkFields(`${who}, ${name}`, kept, ['gate']);
+      return { parameter, gate: gateOf(name, kept, parameter) };
+    });
+    const { weight, bias, rows } = state.outputs;
+    const output = { weight: this.#parameters.at(weight), bias: bias === null ? null : this.#parameters.at(bias) };
+    const own = new OutputRows('packnet', output);
+    const take = own.taking(rows);
+    return () => {
+      this.#take(layers, others, output, own);
+      take();
+    };
   }
 }
 
@@ -256,5 +358,5 @@ class Packing implements PackNet {
  * @returns the method; `ownersOf(weight)` tells who owns what, `remove()` takes off its gates
  */
 export function packnet(options: PackNetOptions): PackNet {
-  return new Packing(options ?? {});
+  return new Packing(given('packnet({ prune: 0.5, steps: 2000 })', 'options', options));
 }

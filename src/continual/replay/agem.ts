@@ -1,6 +1,8 @@
 /**
  * Averaged gradient episodic memory: a step may not make the mean loss of what is remembered larger (to first order).
  */
+import { given } from '../given.ts';
+import type { StatefulMethod } from '../method.ts';
 import { replayLoss } from './examples.ts';
 import {
   addToGradients,
@@ -11,7 +13,7 @@ import {
   productWithGradients,
   sizeOfAll,
 } from './flat-gradient.ts';
-import { type MemoryOptions, type MemoryState, memoryFor, type StatefulMethod } from './memory.ts';
+import { type MemoryOptions, type MemoryState, memoryFor } from './memory.ts';
 
 /** Added to the squared length that a projection divides by, as published. */
 const epsilon = 1e-7;
@@ -32,7 +34,7 @@ const epsilon = 1e-7;
  *     const learner = new ContinualLearner({ model, optimizer, methods: [projection] });
  */
 export function agem(options: MemoryOptions): StatefulMethod<MemoryState> {
-  const memory = memoryFor('agem', options);
+  const memory = memoryFor('agem', given('agem({ generator: new Generator(1) })', 'options', options));
   let reference: FlatGradient = new Float32Array(0);
   return {
     name: 'agem',

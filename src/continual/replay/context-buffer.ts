@@ -9,7 +9,9 @@
 
 import type { Context, Head } from '../../data/scenarios.ts';
 import type { Generator, GeneratorState } from '../../random/generator.ts';
+import { given } from '../given.ts';
 import type { Batch } from '../method.ts';
+import { checkFields, checkList, takingGenerator } from '../state.ts';
 import { checkCount, checkGenerator } from './check.ts';
 import { choose, type Drawn, ExampleStore, gathered, type StoreState, within } from './examples.ts';
 
@@ -59,7 +61,9 @@ export class ContextBuffer {
   #mixed: { readonly contexts: readonly number[]; readonly pass: Pass } | null = null;
 
   /** A number of examples that is no whole number from 1 up, or a missing generator, is an error. */
-  constructor({ perClass, generator }: ContextBufferOptions) {
+  constructor(options: ContextBufferOptions) {
+    const call = 'new ContextBuffer({ perClass: 100, generator: new Generator(1) })';
+    const { perClass, generator } = given(call, 'options', options);
     checkCount('ContextBuffer', 'perClass', perClass);
     checkGenerator('ContextBuffer', generator);
     this.perClass = perClass;
@@ -174,12 +178,17 @@ export class ContextBuffer {
   }
 
   /** Takes over the state of such a buffer. What does not fit is an error that changes nothing. */
-  loadStateDict({ contexts, mixed, generator }: ContextBufferState): void {
+  loadStateDict(state: ContextBufferState): void {
+    const who = 'ContextBuffer.loadStateDict';
+    checkFields(who, state, ['contexts', 'mixed', 'generator']);
+    const { contexts, mixed, generator } = state;
+    checkList(who, 'contexts', contexts);
+    const commit = takingGenerator(who, this.generator, generator);
     const loaded = contexts.map(({ context, head, store, pass }): [number, Kept] => [
       context,
       { head, store: ExampleStore.from('ContextBuffer', store.labels.length, store), pass: pass && copied(pass) },
     ]);
-    this.generator.setState(generator);
+    commit();
     this.#kept = new Map(loaded);
     this.#mixed = mixed && { contexts: mixed.contexts.slice(), pass: copied(mixed.pass) };
   }

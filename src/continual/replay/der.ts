@@ -11,16 +11,17 @@ import { add, mul } from '../../ops/binary.ts';
 import { mseLoss } from '../../ops/loss.ts';
 import type { Generator } from '../../random/generator.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Learning } from '../method.ts';
+import { given } from '../given.ts';
+import type { Learning, StatefulMethod } from '../method.ts';
 import { checkGenerator, checkStrength } from './check.ts';
 import { type Drawn, replayLoss, weighted } from './examples.ts';
-import { checkReservoir, type StatefulMethod } from './memory.ts';
+import { checkReservoir, usualBatch } from './memory.ts';
 import { Reservoir, type ReservoirState } from './reservoir.ts';
 
 export interface DarkReplayOptions {
   /** Examples in the reservoir. */
   readonly capacity: number;
-  /** Examples that are drawn each step; 128 unless given. As long as fewer are kept, all of them. */
+  /** Examples that are drawn each step; 128 unless given, or the capacity if that is smaller. As long as fewer are kept, all of them. */
   readonly batchSize?: number;
   /** What the squared error of the outputs counts, from 0 up. */
   readonly alpha: number;
@@ -41,7 +42,8 @@ export interface DarkReplayPlusOptions extends DarkReplayOptions {
  *     const replay = der({ capacity: 500, alpha: 0.2, generator: new Generator(1) });
  *     const learner = new ContinualLearner({ model, optimizer, methods: [replay] });
  */
-export const der = (options: DarkReplayOptions): StatefulMethod<ReservoirState> => darkReplay('der', options, 0);
+export const der = (options: DarkReplayOptions): StatefulMethod<ReservoirState> =>
+  darkReplay('der', given('der({ capacity: 500, alpha: 0.2, generator: new Generator(1) })', 'options', options), 0);
 
 /**
  * Dark experience replay with labels as well (DER++): two draws a step, each independent of the other. Options out of range and a
@@ -53,12 +55,14 @@ export const der = (options: DarkReplayOptions): StatefulMethod<ReservoirState> 
  *     const learner = new ContinualLearner({ model, optimizer, methods: [replay] });
  */
 export function derpp(options: DarkReplayPlusOptions): StatefulMethod<ReservoirState> {
-  checkStrength('derpp', 'beta', options.beta);
-  return darkReplay('derpp', options, options.beta);
+  const call = 'derpp({ capacity: 500, alpha: 0.2, beta: 0.5, generator: new Generator(1) })';
+  const { beta } = given(call, 'options', options);
+  checkStrength('derpp', 'beta', beta);
+  return darkReplay('derpp', options, beta);
 }
 
 function darkReplay(name: string, options: DarkReplayOptions, beta: number): StatefulMethod<ReservoirState> {
-  const { capacity, alpha, batchSize = 128, generator } = options;
+  const { capacity, alpha, batchSize = usualBatch(capacity), generator } = options;
   checkGenerator(name, generator);
   checkStrength(name, 'alpha', alpha);
   checkReservoir(name, capacity, batchSize);

@@ -1,15 +1,18 @@
 /**
  * Experience replay: beside each batch, some examples of earlier contexts are learned from again.
  */
-import { add, mul } from '../../ops/binary.ts';
+import { add, mul, sub } from '../../ops/binary.ts';
+import { given } from '../given.ts';
+import type { StatefulMethod } from '../method.ts';
 import { replayLoss } from './examples.ts';
-import { type MemoryOptions, type MemoryState, memoryFor, type StatefulMethod } from './memory.ts';
+import { type MemoryOptions, type MemoryState, memoryFor } from './memory.ts';
 
 export interface ExperienceReplayOptions extends MemoryOptions {
   /**
    * How the losses of the batch and of what is replayed add up in context number t, from 1. 'contexts': 1/t of the one and 1 - 1/t
    * of the other, as if all contexts so far were learned together (as published, and unless given where the buffer is 'class'); or
-   * 'sum', both in full (unless given where it is a reservoir).
+   * 'sum', both in full (unless given where it is a reservoir). What other methods add to the loss counts in full either way,
+   * whether they come before or after it.
    */
   readonly weighting?: 'contexts' | 'sum';
 }
@@ -28,13 +31,17 @@ export interface ExperienceReplayOptions extends MemoryOptions {
  *     const learner = new ContinualLearner({ model, optimizer, methods: [replay] });
  */
 export function er(options: ExperienceReplayOptions): StatefulMethod<MemoryState> {
-  const { weighting = options.buffer === 'reservoir' ? 'sum' : 'contexts' } = options;
+  const { buffer, weighting = buffer === 'reservoir' ? 'sum' : 'contexts' } = given(
+    'er({ generator: new Generator(1) })',
+    'options',
+    options,
+  );
   if (weighting !== 'contexts' && weighting !== 'sum')
     throw new Error(`er: weighting is 'contexts' or 'sum', not ${String(weighting)}.`);
   const memory = memoryFor('er', options);
   return {
     name: 'er',
-    loss(loss, { batch, learning }) {
+    loss(loss, { batch, own, learning }) {
       const earlier = memory.others(batch);
       if (weighting === 'contexts' && earlier === 0) return loss;
       const drawn = memory.draw(batch);
@@ -42,7 +49,9 @@ export function er(options: ExperienceReplayOptions): StatefulMethod<MemoryState
       const replayed = replayLoss(learning, drawn, batch.head);
       if (weighting === 'sum') return add(loss, replayed);
       const share = 1 / (earlier + 1);
-      return add(mul(loss, share), mul(replayed, 1 - share));
+      if (loss === own) return add(mul(own, share), mul(replayed, 1 - share));
+      // Only the batch's part is weighed: what others have added stays as it is, as penalties do in the published code.
+      return add(loss, mul(sub(replayed, own), 1 - share));
     },
     stepped: ({ batch }) => memory.learned(batch),
     end: (context) => memory.ended(context),

@@ -13,6 +13,7 @@ import { tensor } from '../../tensor/create.ts';
 import { sameShape, showShape, sizeOf } from '../../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
 import type { Batch, Learning } from '../method.ts';
+import { checkFields } from '../state.ts';
 
 /** Examples that were drawn, those of one head beside each other. */
 export interface Drawn {
@@ -121,11 +122,9 @@ export class ExampleStore {
   }
 
   /** A store that holds what was saved. What does not fit is an error. */
-  static from(
-    who: string,
-    capacity: number,
-    { shape, inputs, labels, contexts, heads, logits }: StoreState,
-  ): ExampleStore {
+  static from(who: string, capacity: number, state: StoreState): ExampleStore {
+    checkFields(`${who}.loadStateDict, examples`, state, ['shape', 'inputs', 'labels', 'contexts', 'heads', 'logits']);
+    const { shape, inputs, labels, contexts, heads, logits } = state;
     const count = labels.length;
     const size = shape === null ? 0 : sizeOf(shape);
     const fits = inputs.length === count * size && contexts.length === count && heads.length === 2 * count;

@@ -3,7 +3,9 @@
  */
 
 import type { Tensor } from '../../tensor/tensor.ts';
-import type { Batch, Learning } from '../method.ts';
+import { given } from '../given.ts';
+import type { Batch, Learning, StatefulMethod } from '../method.ts';
+import { checkFields, checkList } from '../state.ts';
 import { checkCount, checkStrength } from './check.ts';
 import { multipliers } from './cone.ts';
 import { ExampleStore, gathered, replayLoss, type StoreState } from './examples.ts';
@@ -17,7 +19,6 @@ import {
   sizeOfAll,
   squaredGradients,
 } from './flat-gradient.ts';
-import type { StatefulMethod } from './memory.ts';
 
 export interface GradientEpisodicMemoryOptions {
   /** Examples of each context: the last that were learned; 256 unless given. */
@@ -55,7 +56,7 @@ interface Remembered {
  *     const learner = new ContinualLearner({ model, optimizer, methods: [gem({ margin: 0.5, perContext: 256 })] });
  */
 export function gem(options: GradientEpisodicMemoryOptions = {}): StatefulMethod<GradientEpisodicMemoryState> {
-  const { perContext = 256, margin = 0.5 } = options;
+  const { perContext = 256, margin = 0.5 } = given('gem({ margin: 0.5, perContext: 256 })', 'options', options);
   checkCount('gem', 'perContext', perContext);
   checkStrength('gem', 'margin', margin);
   let memories = new Map<number, Remembered>();
@@ -76,8 +77,10 @@ export function gem(options: GradientEpisodicMemoryOptions = {}): StatefulMethod
     stateDict: () => ({
       contexts: Array.from(memories, ([context, { store, next }]) => ({ context, store: store.state(), next })),
     }),
-    loadStateDict({ contexts }) {
-      const loaded = contexts.map(({ context, store, next }): [number, Remembered] => {
+    loadStateDict(state) {
+      checkFields('gem.loadStateDict', state, ['contexts']);
+      checkList('gem.loadStateDict', 'contexts', state.contexts);
+      const loaded = state.contexts.map(({ context, store, next }): [number, Remembered] => {
         if (!(Number.isInteger(next) && next >= 0 && next < perContext))
           throw new RangeError(
             `gem.loadStateDict: place ${next} is none of a memory of ${perContext} examples a context.`,

@@ -11,8 +11,10 @@ import { add, mul } from '../../ops/binary.ts';
 import { crossEntropy } from '../../ops/loss.ts';
 import { softmax } from '../../ops/softmax.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { given } from '../given.ts';
+import type { Learning, StatefulMethod } from '../method.ts';
+import { checkFields, checkList, checkTensor } from '../state.ts';
 import { within } from './examples.ts';
-import type { StatefulMethod } from './memory.ts';
 
 export interface LearningWithoutForgettingOptions {
   /** T, above 0; 2 unless given. */
@@ -40,15 +42,19 @@ export interface LearningWithoutForgettingState {
  *     const learner = new ContinualLearner({ model, optimizer, methods: [lwf({ temperature: 2 })] });
  */
 export function lwf(options: LearningWithoutForgettingOptions = {}): StatefulMethod<LearningWithoutForgettingState> {
-  const { temperature = 2, weight } = options;
+  const { temperature = 2, weight } = given('lwf({ temperature: 2 })', 'options', options);
   if (!(temperature > 0 && temperature < Infinity))
     throw new RangeError(`lwf: temperature is a finite number above 0, not ${String(temperature)}.`);
   if (weight !== undefined && !(weight >= 0 && weight < Infinity))
     throw new RangeError(`lwf: weight is a finite number from 0 up, not ${String(weight)}.`);
   let earlier: StateDict | null = null;
   let ended: LearningWithoutForgettingState['contexts'] = [];
+  let own: Learning['model'] | null = null;
   return {
     name: 'lwf',
+    attach({ model }) {
+      own = model;
+    },
     loss(loss, { batch, output, learning }) {
       const others = ended.filter(({ index }) => index !== batch.context);
       if (earlier === null || others.length === 0) return loss;
@@ -63,11 +69,24 @@ export function lwf(options: LearningWithoutForgettingOptions = {}): StatefulMet
       ended = [...ended.filter((one) => one.index !== index), { index, head: [head[0], head[1]], kind }];
     },
     stateDict: () => ({ model: earlier && { ...earlier }, contexts: ended.slice() }),
-    loadStateDict({ model, contexts }) {
+    loadStateDict(state) {
+      checkFields(loading, state, ['model', 'contexts']);
+      const { model, contexts } = state;
+      checkList(loading, 'contexts', contexts);
+      if (model !== null && own !== null) checkModel(model, own);
       earlier = model && Object.fromEntries(Object.entries(model).map(([name, value]) => [name, value.detach()]));
       ended = contexts.slice();
     },
   };
+}
+
+const loading = 'lwf.loadStateDict';
+
+/** A sentence unless an earlier model has the names and shapes of the present one. */
+function checkModel(earlier: StateDict, model: Learning['model']): void {
+  const present = model.stateDict();
+  checkFields(`${loading}, model`, earlier, Object.keys(present));
+  for (const [name, { shape }] of Object.entries(present)) checkTensor(loading, name, earlier[name], shape);
 }
 
 /** Each of these heads once, without those that lie within another. */

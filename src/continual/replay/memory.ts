@@ -4,7 +4,8 @@
 
 import type { Context } from '../../data/scenarios.ts';
 import type { Generator } from '../../random/generator.ts';
-import type { Batch, Method } from '../method.ts';
+import type { Batch } from '../method.ts';
+import { checkFields, checkList } from '../state.ts';
 import { checkCount, checkGenerator } from './check.ts';
 import { ContextBuffer, type ContextBufferState } from './context-buffer.ts';
 import type { Drawn } from './examples.ts';
@@ -20,7 +21,7 @@ export interface MemoryOptions {
   readonly perClass?: number;
   /** For 'reservoir': examples in all. */
   readonly capacity?: number;
-  /** Examples that are drawn each step; 128 unless given. As long as fewer are kept, all of them. */
+  /** Examples that are drawn each step; 128 unless given, or the capacity of a smaller reservoir. As long as fewer are kept, all of them. */
   readonly batchSize?: number;
   /** Decides what is kept and what is drawn. */
   readonly generator: Generator;
@@ -30,13 +31,6 @@ export interface MemoryOptions {
 export type MemoryState =
   | { readonly buffer: 'class'; readonly examples: ContextBufferState }
   | { readonly buffer: 'reservoir'; readonly examples: ReservoirState; readonly contexts: readonly number[] };
-
-/** A method whose state can be saved: give it to a checkpoint as an algorithm. */
-export interface StatefulMethod<State> extends Method {
-  stateDict(): State;
-  /** Takes over what such a method saved. What does not fit is an error that changes nothing. */
-  loadStateDict(state: State): void;
-}
 
 export interface Memory {
   /** Examples to learn from beside this batch; null: there are none. */
@@ -50,7 +44,7 @@ export interface Memory {
 }
 
 export function memoryFor(who: string, options: MemoryOptions): Memory {
-  const { buffer = 'class', perClass, capacity, batchSize = 128, generator } = options;
+  const { buffer = 'class', perClass, capacity, batchSize = usualBatch(capacity), generator } = options;
   checkGenerator(who, generator);
   checkCount(who, 'batchSize', batchSize);
   if (buffer === 'class') {
@@ -70,6 +64,10 @@ export function memoryFor(who: string, options: MemoryOptions): Memory {
   return reservoir(who, new Reservoir({ capacity: capacity!, generator }), batchSize);
 }
 
+/** How many are drawn at once unless it is said: at most all that there is room for. */
+export const usualBatch = (capacity: unknown): number =>
+  Number.isInteger(capacity) && Number(capacity) >= 1 ? Math.min(128, Number(capacity)) : 128;
+
 /** Capacity of a reservoir, and how many are drawn from it at once. */
 export function checkReservoir(who: string, capacity: unknown, batchSize: number): void {
   checkCount(who, 'capacity', capacity);
@@ -88,7 +86,8 @@ function byClass(who: string, examples: ContextBuffer, batchSize: number): Memor
     ended: (context) => examples.keep(context),
     stateDict: () => ({ buffer: 'class', examples: examples.stateDict() }),
     loadStateDict(state) {
-      if (state.buffer !== 'class') throw otherBuffer(who, state.buffer, 'class');
+      if (state?.buffer !== 'class') throw otherBuffer(who, state?.buffer, 'class');
+      checkFields(`${who}.loadStateDict`, state, ['buffer', 'examples']);
       examples.loadStateDict(state.examples);
     },
   };
@@ -106,12 +105,15 @@ function reservoir(who: string, examples: Reservoir, batchSize: number): Memory 
     ended: () => {},
     stateDict: () => ({ buffer: 'reservoir', examples: examples.stateDict(), contexts: [...contexts] }),
     loadStateDict(state) {
-      if (state.buffer !== 'reservoir') throw otherBuffer(who, state.buffer, 'reservoir');
+      if (state?.buffer !== 'reservoir') throw otherBuffer(who, state?.buffer, 'reservoir');
+      checkFields(`${who}.loadStateDict`, state, ['buffer', 'examples', 'contexts']);
+      checkList(`${who}.loadStateDict`, 'contexts', state.contexts);
+      const known = new Set(state.contexts);
       examples.loadStateDict(state.examples);
-      contexts = new Set(state.contexts);
+      contexts = known;
     },
   };
 }
 
-const otherBuffer = (who: string, saved: string, own: string): Error =>
+const otherBuffer = (who: string, saved: string | undefined, own: string): Error =>
   new Error(`${who}.loadStateDict: the state is of the buffer '${saved}', this method has the buffer '${own}'.`);

@@ -8,7 +8,9 @@
 
 import type { Generator, GeneratorState } from '../../random/generator.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { given } from '../given.ts';
 import type { Batch } from '../method.ts';
+import { checkCounted, checkFields, takingGenerator } from '../state.ts';
 import { checkCount, checkGenerator } from './check.ts';
 import { choose, type Drawn, ExampleStore, type Group, gathered, type StoreState } from './examples.ts';
 
@@ -37,7 +39,9 @@ export class Reservoir {
   #seen = 0;
 
   /** A capacity that is no whole number from 1 up, or a missing generator, is an error. */
-  constructor({ capacity, generator }: ReservoirOptions) {
+  constructor(options: ReservoirOptions) {
+    const call = 'new Reservoir({ capacity: 500, generator: new Generator(1) })';
+    const { capacity, generator } = given(call, 'options', options);
     checkCount('Reservoir', 'capacity', capacity);
     checkGenerator('Reservoir', generator);
     this.capacity = capacity;
@@ -90,15 +94,20 @@ export class Reservoir {
   }
 
   /** Takes over the state of a reservoir of this capacity. What does not fit is an error that changes nothing. */
-  loadStateDict({ seen, store, generator }: ReservoirState): void {
+  loadStateDict(state: ReservoirState): void {
     const { capacity } = this;
+    const who = 'Reservoir.loadStateDict';
+    checkFields(who, state, ['seen', 'store', 'generator']);
+    const { seen, store, generator } = state;
+    checkCounted(who, 'seen', seen);
+    const commit = takingGenerator(who, this.generator, generator);
     if (store.labels.length !== Math.min(seen, capacity))
       throw new RangeError(
-        `Reservoir.loadStateDict: a reservoir of ${capacity} that has seen ${seen} examples holds ${Math.min(seen, capacity)}, not ` +
+        `${who}: a reservoir of ${capacity} that has seen ${seen} examples holds ${Math.min(seen, capacity)}, not ` +
           `${store.labels.length}. Make it with the capacity of the one that was saved.`,
       );
     const loaded = ExampleStore.from('Reservoir', capacity, store);
-    this.generator.setState(generator);
+    commit();
     this.#store = loaded;
     this.#seen = seen;
   }

@@ -117,8 +117,8 @@ export function bench(method: Method, values: readonly number[]): Bench {
     begin: () => method.begin?.(context, learning),
     end: () => method.end?.(context, learning),
     step(g, move) {
-      const step = { index: index++, learning } as unknown as Step;
       const own = mul(w, tensor([...g])).sum();
+      const step = { index: index++, learning, own } as unknown as Step;
       w.grad = null;
       (method.loss?.(own, step) ?? own).backward();
       method.gradients?.(step);

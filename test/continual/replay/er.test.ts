@@ -1,7 +1,9 @@
 /** The losses of experience replay and dark experience replay, against the formulas worked out from rows of outputs. */
 import { describe, expect, it } from 'vitest';
+import { ewc } from '../../../src/continual/anchoring/ewc.ts';
 import { ContinualLearner } from '../../../src/continual/learner.ts';
 import type { Method } from '../../../src/continual/method.ts';
+import { agem } from '../../../src/continual/replay/agem.ts';
 import { der, derpp } from '../../../src/continual/replay/der.ts';
 import { er } from '../../../src/continual/replay/er.ts';
 import type { Context, Head } from '../../../src/data/scenarios.ts';
@@ -121,16 +123,40 @@ describe('experience replay', () => {
     expect(lossOn(tasks[2])).toBeCloseTo(own(tasks[2]) / 3 + (2 / 3) * replayed, 6);
   });
 
-  it('takes what methods before it added for the loss of the batch, and leaves what methods after it add', () => {
+  it('weighs the loss of the batch alone: what other methods add counts in full, before it or after it', () => {
     const ten = tensor(10);
     const penalty: Method = { name: 'penalty', loss: (loss) => add(loss, ten) };
     const make = (): Method => er({ perClass: 9, batchSize: 99, generator: generator() });
     const before = learner(2, [penalty, make()]);
     const after = learner(2, [make(), penalty]);
-    for (const { through } of [before, after]) through(first);
-    const plain = before.own(second) / 2 + before.own(first) / 2;
-    expect(before.lossOn(second)).toBeCloseTo(plain + 5, 5);
-    expect(after.lossOn(second)).toBeCloseTo(plain + 10, 5);
+    for (const { through } of [before, after]) for (const one of [first, second]) through(one);
+    const plain = before.own(third) / 3 + (2 / 3) * ((6 * before.own(first) + 7 * before.own(second)) / 13);
+    expect(before.lossOn(third)).toBeCloseTo(plain + 10, 5);
+    expect(after.lossOn(third)).toBeCloseTo(plain + 10, 5);
+  });
+
+  it('and so it is with gradients: anchors hold as firmly, whichever stands first', () => {
+    const steps = (order: (replay: Method, anchors: Method) => Method[], lambda = 50) => {
+      const replay = er({ perClass: 9, batchSize: 99, generator: generator() });
+      const { model, lossOn, through } = learner(2, order(replay, ewc({ lambda })), 0.05);
+      for (const one of [first, second]) through(one);
+      for (let i = 0; i < 3; i++) lossOn(third);
+      return model.parameters().flatMap(read);
+    };
+    const distance = (a: readonly number[], b: readonly number[]): number => Math.hypot(...a.map((x, i) => x - b[i]!));
+    const after = steps((replay, anchors) => [replay, anchors]);
+    expect(
+      distance(
+        steps((replay, anchors) => [anchors, replay]),
+        after,
+      ),
+    ).toBeLessThan(1e-5);
+    expect(
+      distance(
+        steps((replay, anchors) => [replay, anchors], 50 / 3),
+        after,
+      ),
+    ).toBeGreaterThan(1e-3);
   });
 
   it('goes on from a checkpoint as it would have gone on', () => {
@@ -156,6 +182,25 @@ describe('experience replay', () => {
     expect(() => other.loadStateDict(saved)).toThrow(/state is of the buffer 'class'.*has the buffer 'reservoir'/);
   });
 
+  it('draws, unless it is told how many, no more than a small reservoir has room for', () => {
+    const small = { capacity: 3, generator: generator() };
+    const drawn = (method: Method): number[] => {
+      const { model, lossOn } = learner(2, [method]);
+      const sizes: number[] = [];
+      const forward = model.forward.bind(model);
+      model.forward = (x: Tensor) => {
+        sizes.push(x.shape[0]!);
+        return forward(x);
+      };
+      lossOn(first);
+      lossOn(first);
+      return sizes.slice(2);
+    };
+    expect(drawn(er({ buffer: 'reservoir', ...small }))).toEqual([3]);
+    expect(drawn(derpp({ alpha: 1, beta: 1, ...small }))).toEqual([3, 3]);
+    expect(() => agem({ buffer: 'reservoir', ...small })).not.toThrow();
+  });
+
   it('says what is out of range when it is made', () => {
     const g = generator();
     expect(() => er({} as never)).toThrow(/er: what is kept and drawn is decided by a generator, but none was given/);
@@ -165,7 +210,7 @@ describe('experience replay', () => {
     expect(() => er({ buffer: 'reservoir', perClass: 5, generator: g })).toThrow(/perClass is for the buffer 'class'/);
     expect(() => er({ buffer: 'reservoir', generator: g })).toThrow(/er: capacity is a number of examples/);
     expect(() => er({ buffer: 'reservoir', capacity: 0, generator: g })).toThrow(/capacity.*not 0/);
-    expect(() => er({ buffer: 'reservoir', capacity: 100, generator: g })).toThrow(
+    expect(() => er({ buffer: 'reservoir', capacity: 100, batchSize: 128, generator: g })).toThrow(
       /128 examples cannot be drawn from a reservoir of 100/,
     );
     expect(() => er({ buffer: 'ring' as 'class', generator: g })).toThrow(/buffer is 'class' or 'reservoir', not ring/);

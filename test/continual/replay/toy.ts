@@ -98,7 +98,8 @@ export function learningOf(model: Sequential): Learning {
 
 /** A step up to where a hook is called. */
 export function stepOf(learning: Learning, batch: Batch): Step {
-  return { batch, learning, output: learning.output(batch.x), index: 0 };
+  const output = learning.output(batch.x);
+  return { batch, learning, output, own: learning.lossOf(output, batch.labels, batch.head), index: 0 };
 }
 
 /** Mean cross-entropy of rows of logits among the columns of a head, in double precision. */

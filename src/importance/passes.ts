@@ -1,12 +1,13 @@
 /**
- * The passes that several methods share, over the n numbers of a tile (src/tensor/tiles.ts). What a method does at every step is
- * made of kernels, since a loop over the numbers would take about four times as long.
+ * Passes over the n numbers of a tile (src/tensor/tiles.ts) that trackers and anchoring methods share. What is done at every step
+ * is made of kernels, since a loop over the numbers would take about four times as long.
  */
-import { run } from '../../storage/dispatch.ts';
-import { address, contiguous, wroteTo } from '../../tensor/access.ts';
-import { buffer } from '../../tensor/create.ts';
-import type { Tensor } from '../../tensor/tensor.ts';
-import { minus, over, plus, times } from '../../tensor/tiles.ts';
+import { settle } from '../storage/context.ts';
+import { run } from '../storage/dispatch.ts';
+import { address, contiguous, wroteTo } from '../tensor/access.ts';
+import { buffer } from '../tensor/create.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { minus, over, plus, times } from '../tensor/tiles.ts';
 
 /** out = factor x + shift */
 export const scaled = (x: number, out: number, n: number, factor: number, shift = 0): void =>
@@ -26,8 +27,15 @@ export function approach(mean: number, news: number, n: number, gain: number, ag
   plus(mean, news, mean, n);
 }
 
+/** Writes the numbers of a tensor over those of a contiguous one of the same shape; no graph hears of it. */
+export function overwrite(out: Tensor, x: Tensor): void {
+  run.copy(address(contiguous(x)), address(out), out.size);
+  wroteTo(out);
+  settle();
+}
+
 /**
- * A parameter's values before a step. They are copied only where somebody wrote since: a method that brings them up to date while it
+ * A parameter's values before a step. They are copied only where somebody wrote since: whoever brings them up to date while it
  * reads the new values (`followed`) spares itself the copy.
  */
 export class Before {
@@ -44,8 +52,7 @@ export class Before {
   note(): void {
     const { parameter, values } = this;
     if (this.#version === parameter.storage.root.version) return;
-    run.copy(address(contiguous(parameter)), address(values), values.size);
-    wroteTo(values);
+    overwrite(values, parameter);
     this.followed();
   }
 
