@@ -7,7 +7,7 @@
  * names it. Measures of one name differ in the literature: each function says which one it is.
  */
 
-import { given } from './given.ts';
+import { given } from '../tensor/given.ts';
 
 /** R[i][j], a row for each context in the order in which they were learned. */
 export type AccuracyMatrix = readonly (readonly (number | null | undefined)[])[];

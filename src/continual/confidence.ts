@@ -8,8 +8,8 @@ import type { Head } from '../data/scenarios.ts';
 import { overwrite } from '../importance/passes.ts';
 import { SelectiveBackpropagation, type SelectiveOptions } from '../rules/selective.ts';
 import { kept } from '../state/side-state.ts';
+import { given } from '../tensor/given.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
-import { given } from './given.ts';
 import type { Learning, StatefulMethod } from './method.ts';
 import { checkCounted, checkFields, copyOf } from './state.ts';
 

@@ -2,8 +2,8 @@
 import { scope } from '../autograd/modes.ts';
 import { batches } from '../data/batches.ts';
 import type { Context, Head } from '../data/scenarios.ts';
+import { given } from '../tensor/given.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { given } from './given.ts';
 
 /** Who can be asked: a `ContinualLearner`, `SeparateNetworks`, or whatever else answers. */
 export interface Answering {

@@ -9,8 +9,8 @@ import { defaultGenerator, type Generator } from '../random/generator.ts';
 import { type Anchor, anchor } from '../state/anchor.ts';
 import { writeAt } from '../state/reset.ts';
 import { stateFor } from '../state/side-state.ts';
+import { given } from '../tensor/given.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
-import { given } from './given.ts';
 
 export interface ShrinkAndPerturbOptions {
   /** What every weight is multiplied by, 0 to 1; 0.6 unless given. */

@@ -1,9 +1,9 @@
 /** A scenario from its first context to its last: the loop that comparisons of methods share. */
 import type { Scenario } from '../data/scenarios.ts';
 import { type ContextBatchesOptions, contextBatches } from '../data/scenarios-batches.ts';
+import { given } from '../tensor/given.ts';
 import type { AccuracyMatrix } from './accuracy-matrix.ts';
 import { evaluate } from './evaluate.ts';
-import { given } from './given.ts';
 import type { ContinualLearner } from './learner.ts';
 
 export interface LearnScenarioOptions extends ContextBatchesOptions {

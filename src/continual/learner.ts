@@ -11,8 +11,8 @@ import { crossEntropy } from '../ops/loss.ts';
 import { argmax } from '../ops/reduce.ts';
 import { slice } from '../ops/shape.ts';
 import { Optimizer, type Slot } from '../optim/optimizer.ts';
+import { given } from '../tensor/given.ts';
 import { kindOf, type Tensor } from '../tensor/tensor.ts';
-import { given } from './given.ts';
 import type { Batch, Learning, Method, Step } from './method.ts';
 import { checkCounted, checkFields, checkList } from './state.ts';
 

@@ -7,9 +7,9 @@
  */
 
 import { singularValues } from '../ops/singular.ts';
+import { given } from '../tensor/given.ts';
 import { showShape, sizeOf } from '../tensor/layout.ts';
 import { checkTensor, kindOf, numbersOf, type Tensor } from '../tensor/tensor.ts';
-import { given } from './given.ts';
 
 /**
  * Means over equal stretches of a stream: online accuracy (add 1 for a right answer, 0 for a wrong one) or online error (add the

@@ -6,7 +6,7 @@ import { calculateFans, calculateGain, type Nonlinearity, symmetricUniform } fro
 import type { Generator } from '../random/generator.ts';
 import { reset } from '../state/reset.ts';
 import { columnsOf, type UnitLayer } from '../state/units.ts';
-import { given } from './given.ts';
+import { given } from '../tensor/given.ts';
 
 /**
  * How incoming weights are drawn: uniformly from -b to b, where b is gain sqrt(3 / fanIn) (kaiming), sqrt(3 / fanIn) (lecun),

@@ -14,6 +14,7 @@ import { placesIn } from '../state/reset.ts';
 import { stateOf } from '../state/side-state.ts';
 import { columnsOf, type UnitLayer } from '../state/units.ts';
 import { ones } from '../tensor/create.ts';
+import { given } from '../tensor/given.ts';
 import { broadcastShapes, sameShape, showShape } from '../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
 import {
@@ -24,7 +25,6 @@ import {
   type UnitBonus,
 } from './continual-backprop.ts';
 import { type ShrinkAndPerturbOptions, shrinkAndPerturb } from './everyday.ts';
-import { given } from './given.ts';
 import type { StatefulMethod } from './method.ts';
 import { ReDo, type ReDoOptions } from './redo.ts';
 import { checkCounted, checkFields, takingGenerator } from './state.ts';

@@ -6,9 +6,9 @@
  */
 import { defaultGenerator, type Generator } from '../random/generator.ts';
 import { activationsOf, findUnits, type UnitLayer } from '../state/units.ts';
+import { given } from '../tensor/given.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { Replacement } from './continual-backprop.ts';
-import { given } from './given.ts';
 import { checkInitialization, drawRows, type Initialization, replaceUnits } from './newborn.ts';
 import { timesSpread } from './utility.ts';
 

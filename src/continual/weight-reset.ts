@@ -7,9 +7,9 @@
 import { defaultGenerator, type Generator } from '../random/generator.ts';
 import { onReset, reset } from '../state/reset.ts';
 import { stateFor } from '../state/side-state.ts';
+import { given } from '../tensor/given.ts';
 import { showShape } from '../tensor/layout.ts';
 import { numbersOf, type Tensor } from '../tensor/tensor.ts';
-import { given } from './given.ts';
 
 export interface WeightResetOptions {
   /** Fraction of a parameter's mature weights that are drawn anew in a step, 0 to 1; fractions add up. 1e-4 unless given. */

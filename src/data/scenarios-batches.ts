@@ -5,8 +5,10 @@
  * Within a pass over a context's examples none comes twice; each pass has an order of its own; examples that are left over at the
  * end of a pass, too few for a batch, are dropped. Published comparisons draw them so. All checks come before the first batch.
  */
+
 import { defaultGenerator, type Generator } from '../random/generator.ts';
 import { tensor } from '../tensor/create.ts';
+import { given } from '../tensor/given.ts';
 import { showShape } from '../tensor/layout.ts';
 import { numbersOf } from '../tensor/tensor.ts';
 import { batches } from './batches.ts';
@@ -55,7 +57,9 @@ function* endless({ index, train, head }: Context, batchSize: number, generator:
  *     for (const batch of contextBatches(contexts[0], options)) console.log(batch.x.shape); // [2, 1], five times
  */
 export function contextBatches(context: Context, options: ContextBatchesOptions): Iterable<Batch> {
-  const { batchSize, iterations, generator = defaultGenerator } = options;
+  const call = 'contextBatches(context, { batchSize: 32, iterations: 100 })';
+  given(call, 'a context and options', context);
+  const { batchSize, iterations, generator = defaultGenerator } = given(call, 'options', options);
   check('contextBatches', [context], options);
   return {
     *[Symbol.iterator]() {
@@ -77,7 +81,8 @@ export function contextBatches(context: Context, options: ContextBatchesOptions)
  *     const all = joint(splitScenario({ train: part, test: part, shape: [1] }, { kind: 'class' }));
  *     Array.from(all.train.labels); // [0, 1, 2, 3]
  */
-export function joint({ kind, contexts, inputShape }: Scenario): Context {
+export function joint(scenario: Scenario): Context {
+  const { kind, contexts, inputShape } = given('joint(scenario)', 'the contexts of a scenario', scenario);
   const last = contexts.at(-1);
   if (last === undefined) throw new RangeError('joint: the scenario has no contexts.');
   if (kind === 'task')
@@ -146,8 +151,10 @@ function concatenated(sets: readonly Examples[], shape: readonly number[]): Exam
  *     for (const both of mixedBatches(scenario, { batchSize: 4, iterations: 1 })) for (const { head } of both) heads.push(head);
  *     heads; // [[0, 2], [2, 4]]
  */
-export function mixedBatches({ contexts }: Scenario, options: ContextBatchesOptions): Iterable<readonly Batch[]> {
-  const { iterations, generator = defaultGenerator } = options;
+export function mixedBatches(scenario: Scenario, options: ContextBatchesOptions): Iterable<readonly Batch[]> {
+  const call = 'mixedBatches(scenario, { batchSize: 32, iterations: 100 })';
+  const { contexts } = given(call, 'a scenario and options', scenario);
+  const { iterations, generator = defaultGenerator } = given(call, 'options', options);
   const who = 'mixedBatches';
   checkWhole(who, 'batchSize', options.batchSize, 1);
   const batchSize = Math.ceil(options.batchSize / Math.max(1, contexts.length));
@@ -181,8 +188,10 @@ export interface ScenarioStreamOptions extends ContextBatchesOptions {
  *     for (const { context } of scenarioStream(scenario, { batchSize: 1, iterations: 3 })) seen.push(context);
  *     seen; // [0, 0, 0, 1, 1, 1]
  */
-export function scenarioStream({ contexts }: Scenario, options: ScenarioStreamOptions): Iterable<Batch> {
-  const { batchSize, iterations, generator = defaultGenerator, blend = 0 } = options;
+export function scenarioStream(scenario: Scenario, options: ScenarioStreamOptions): Iterable<Batch> {
+  const call = 'scenarioStream(scenario, { batchSize: 1, iterations: 1000 })';
+  const { contexts } = given(call, 'a scenario and options', scenario);
+  const { batchSize, iterations, generator = defaultGenerator, blend = 0 } = given(call, 'options', options);
   const who = 'scenarioStream';
   check(who, contexts, options);
   checkWhole(who, 'blend', blend, 0, iterations);

@@ -7,6 +7,7 @@
  *
  * The three kinds are those of van de Ven, Tuytelaars and Tolias, "Three types of incremental learning" (2022).
  */
+import { given } from '../tensor/given.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkWhole } from './check.ts';
 import { child } from './draws.ts';
@@ -102,7 +103,9 @@ export interface SplitOptions extends KindOptions {
  */
 export function splitScenario(data: ScenarioData, options: SplitOptions): Scenario {
   const who = 'splitScenario';
-  const { classesPerContext: width = 2, order } = options;
+  const call = "splitScenario(data, { kind: 'task' })";
+  given(call, 'data', data);
+  const { classesPerContext: width = 2, order } = given(call, 'options', options);
   const { classes, size } = checkData(who, data, order?.length);
   checkWhole(who, 'classesPerContext', width, 1);
   if (classes % width !== 0)
@@ -155,7 +158,9 @@ export interface PermutedOptions extends KindOptions {
  */
 export function permutedScenario(data: ScenarioData, options: PermutedOptions): Scenario {
   const who = 'permutedScenario';
-  const { contexts, seed, first = 'permuted', pad } = options;
+  const call = "permutedScenario(data, { kind: 'domain', contexts: 10, seed: 1 })";
+  given(call, 'data', data);
+  const { contexts, seed, first = 'permuted', pad } = given(call, 'options', options);
   const { classes, size } = checkData(who, data);
   checkWhole(who, 'contexts', contexts, 1);
   checkWhole(who, 'seed', seed, Number.MIN_SAFE_INTEGER);
@@ -211,7 +216,10 @@ export interface RotatedOptions extends KindOptions {
  */
 export function rotatedScenario(data: ScenarioData, options: RotatedOptions): Scenario {
   const who = 'rotatedScenario';
-  const { angles } = options;
+  const call = "rotatedScenario(data, { kind: 'domain', angles: [0, 30, 60] })";
+  given(call, 'data', data);
+  const { angles } = given(call, 'options', options);
+  given(call, 'angles', angles);
   const { classes } = checkData(who, data);
   const { planes, height, width } = imageOf(who, data.shape);
   if (angles.length === 0)

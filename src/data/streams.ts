@@ -9,6 +9,7 @@
  */
 
 import type { Generator } from '../random/generator.ts';
+import { given } from '../tensor/given.ts';
 import { kindOf } from '../tensor/tensor.ts';
 import { checkWhole } from './check.ts';
 import { at, child } from './draws.ts';
@@ -86,6 +87,7 @@ const MOST_TABLE_BITS = 12;
  */
 export function slowlyChangingRegression(options: SlowlyChangingRegressionOptions): RegressionStream {
   const who = 'slowlyChangingRegression';
+  given('slowlyChangingRegression({ seed: 1 })', 'options', options);
   const { seed, inputs: size = 20, changeEvery = 10_000, change = 'one', targetUnits = 100, beta = 0.7 } = options;
   const { slowBits = Math.min(15, size) } = options;
   checkWhole(who, 'seed', seed, Number.MIN_SAFE_INTEGER);
@@ -282,7 +284,9 @@ function taskStream(
  *     stream.fill(0, new Float32Array(30), new Int32Array(10)); // the whole first task
  */
 export function permutedStream(data: StreamData, options: TaskStreamOptions): ClassificationStream {
-  const { inputs } = data;
+  const call = 'permutedStream(data, { seed: 1, task: { epochs: 1 } })';
+  const { inputs } = given(call, 'data', data);
+  given(call, 'options', options);
   return taskStream('permutedStream', data, options, (generator, _, size) => {
     const from = generator.permutation(size);
     return {
@@ -304,7 +308,9 @@ export function permutedStream(data: StreamData, options: TaskStreamOptions): Cl
  *     stream.classes; // 3
  */
 export function labelPermutedStream(data: StreamData, options: TaskStreamOptions): ClassificationStream {
-  const { inputs } = data;
+  const call = 'labelPermutedStream(data, { seed: 1, task: { steps: 5000 } })';
+  const { inputs } = given(call, 'data', data);
+  given(call, 'options', options);
   return taskStream('labelPermutedStream', data, options, (generator, _, size, classes) => {
     const names = generator.permutation(classes);
     return {
@@ -340,7 +346,9 @@ export interface RotatedStreamOptions extends TaskStreamOptions {
  *     Array.from(inputs, Math.round); // [2, 4, 1, 3]
  */
 export function rotatedStream(data: StreamData, options: RotatedStreamOptions): ClassificationStream {
-  const { height, width, degrees } = options;
+  const call = 'rotatedStream(data, { seed: 1, task: { epochs: 1 }, height: 28, width: 28 })';
+  given(call, 'data', data);
+  const { height, width, degrees } = given(call, 'options', options);
   checkWhole('rotatedStream', 'height', height, 1);
   checkWhole('rotatedStream', 'width', width, 1);
   if (height * width * data.labels.length !== data.inputs.length)

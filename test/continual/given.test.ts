@@ -5,8 +5,8 @@ import * as palimpsest from '../../src/index.ts';
 
 const door = readFileSync(new URL('../../src/index.ts', import.meta.url), 'utf8');
 
-/** What the public door has from src/continual, but for types. */
-const names = [...door.matchAll(/export \{([^}]*)\} from '\.\/continual\//g)]
+/** What the public door has from src/continual, and the scenarios and streams of src/data; but for types. */
+const names = [...door.matchAll(/export \{([^}]*)\} from '\.\/(?:continual\/|data\/(?:scenarios|streams))/g)]
   .flatMap(([, list]) => list!.split(',').map((name) => name.trim()))
   .filter((name) => name !== '' && !name.startsWith('type '));
 
@@ -27,7 +27,7 @@ function thrown(name: string, values: readonly unknown[]): unknown {
 /** All that can be made without anything. */
 const needNothing = [...['CReLU', 'lwf', 'gem', 'continualBackprop', 'redo', 'shrinkPerturb', 'confidence']];
 
-describe('what src/continual exports', () => {
+describe('what src/continual exports, and scenarios and streams', () => {
   it('is found', () => expect(names.length).toBeGreaterThan(45));
 
   it.each(names)('%s, called with nothing or with null, says in a sentence what it needs', (name) => {

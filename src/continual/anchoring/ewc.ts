@@ -17,8 +17,8 @@
 import type { Context } from '../../data/scenarios.ts';
 import { type FisherKind, fisher } from '../../importance/fisher.ts';
 import { defaultGenerator } from '../../random/generator.ts';
+import { given } from '../../tensor/given.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { given } from '../given.ts';
 import type { Learning } from '../method.ts';
 import { checkMeasure, examplesOf, type MeasureOptions, whileAsked } from './measured.ts';
 import { type AnchoringMethod, checkStrength, type PullStep, Pulls } from './pulls.ts';

@@ -5,7 +5,7 @@
  */
 import { outputSensitivity as magnitudes } from '../../importance/mas.ts';
 import { defaultGenerator } from '../../random/generator.ts';
-import { given } from '../given.ts';
+import { given } from '../../tensor/given.ts';
 import { checkMeasure, examplesOf, type MeasureOptions, whileAsked } from './measured.ts';
 import { type AnchoringMethod, checkStrength, type PullStep, Pulls } from './pulls.ts';
 import { remembering } from './state.ts';

@@ -17,9 +17,9 @@ import { approach, Before, overwrite, pullOf, scaled } from '../../importance/pa
 import { onResetWhile, writeAt } from '../../state/reset.ts';
 import { run } from '../../storage/dispatch.ts';
 import { buffer, full, zeros } from '../../tensor/create.ts';
+import { given } from '../../tensor/given.ts';
 import { numbersOf, type Tensor } from '../../tensor/tensor.ts';
 import { inTiles, minus, over, plus, times } from '../../tensor/tiles.ts';
-import { given } from '../given.ts';
 import type { Method } from '../method.ts';
 import { type AnchoringMethod, checkDecay, checkStrength, entryOf, type Held, type PullStep, Pulls } from './pulls.ts';
 import { remembering } from './state.ts';

@@ -8,10 +8,10 @@ import { mul } from '../../ops/binary.ts';
 import { sigmoid } from '../../ops/elementwise.ts';
 import { reshape } from '../../ops/shape.ts';
 import { defaultGenerator, type Generator } from '../../random/generator.ts';
+import { given } from '../../tensor/given.ts';
 import { showShape } from '../../tensor/layout.ts';
 import { randn } from '../../tensor/random.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { given } from '../given.ts';
 
 export interface HatMaskOptions {
   /** How many contexts there will be: each has an embedding of its own. */

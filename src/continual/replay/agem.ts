@@ -1,7 +1,7 @@
 /**
  * Averaged gradient episodic memory: a step may not make the mean loss of what is remembered larger (to first order).
  */
-import { given } from '../given.ts';
+import { given } from '../../tensor/given.ts';
 import type { StatefulMethod } from '../method.ts';
 import { replayLoss } from './examples.ts';
 import {

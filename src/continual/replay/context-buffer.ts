@@ -9,7 +9,7 @@
 
 import type { Context, Head } from '../../data/scenarios.ts';
 import type { Generator, GeneratorState } from '../../random/generator.ts';
-import { given } from '../given.ts';
+import { given } from '../../tensor/given.ts';
 import type { Batch } from '../method.ts';
 import { checkFields, checkList, takingGenerator } from '../state.ts';
 import { checkCount, checkGenerator } from './check.ts';

@@ -10,8 +10,8 @@
 import { add, mul } from '../../ops/binary.ts';
 import { mseLoss } from '../../ops/loss.ts';
 import type { Generator } from '../../random/generator.ts';
+import { given } from '../../tensor/given.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { given } from '../given.ts';
 import type { Learning, StatefulMethod } from '../method.ts';
 import { checkGenerator, checkStrength } from './check.ts';
 import { type Drawn, replayLoss, weighted } from './examples.ts';

@@ -2,7 +2,7 @@
  * Experience replay: beside each batch, some examples of earlier contexts are learned from again.
  */
 import { add, mul, sub } from '../../ops/binary.ts';
-import { given } from '../given.ts';
+import { given } from '../../tensor/given.ts';
 import type { StatefulMethod } from '../method.ts';
 import { replayLoss } from './examples.ts';
 import { type MemoryOptions, type MemoryState, memoryFor } from './memory.ts';

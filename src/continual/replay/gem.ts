@@ -2,8 +2,8 @@
  * Gradient episodic memory: a step may make the loss of no earlier context larger (to first order).
  */
 
+import { given } from '../../tensor/given.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { given } from '../given.ts';
 import type { Batch, Learning, StatefulMethod } from '../method.ts';
 import { checkFields, checkList } from '../state.ts';
 import { checkCount, checkStrength } from './check.ts';

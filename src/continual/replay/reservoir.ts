@@ -7,8 +7,8 @@
  */
 
 import type { Generator, GeneratorState } from '../../random/generator.ts';
+import { given } from '../../tensor/given.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { given } from '../given.ts';
 import type { Batch } from '../method.ts';
 import { checkCounted, checkFields, takingGenerator } from '../state.ts';
 import { checkCount, checkGenerator } from './check.ts';

@@ -1,5 +1,5 @@
-/** What must be given, and is not: one sentence for all functions of this folder. */
-import { kindOf } from '../tensor/tensor.ts';
+/** What must be given, and is not: one sentence for all functions that take options or collections. */
+import { kindOf } from './tensor.ts';
 
 /**
  * The argument itself, if it is an object (options, a list, a model); else an error that shows how to call.
