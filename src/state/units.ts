@@ -84,9 +84,22 @@ const tails = new Set(['softmax', 'logSoftmax']);
 const isLayer = ({ op }: Node): boolean => op?.name === 'linear' || op?.name === 'conv2d';
 const nodeOf = ({ node }: Tensor): Node | null => node;
 
-/** Dropout and its like: a product with numbers that nobody learns. */
-const isMask = ({ op, inputs, output }: Node): boolean =>
-  op?.name === 'mul' && inputs[1]?.node === null && inputs[0]!.size === output.size;
+/**
+ * Dropout and its like, a product with numbers that nobody learns; and a product with numbers that are the same for all examples and
+ * computed, as HAT's masks are: whoever computes them hears of resets. A factor that is learned itself would be a part of units
+ * that nobody resets, and is not passed.
+ */
+function isMask({ op, inputs, output }: Node): boolean {
+  const [x, factor] = inputs as [Tensor, Tensor | undefined];
+  if (op?.name !== 'mul' || factor === undefined || x.size !== output.size) return false;
+  return factor.node === null || (factor.ndim < output.ndim && isComputed(factor));
+}
+
+/** Whether an operand is made by more than a reshape of a leaf. */
+function isComputed({ node }: Tensor): boolean {
+  if (node === null || node.op === null) return false;
+  return node.op.name !== 'reshape' || isComputed((node as Node).inputs[0]!);
+}
 
 /** The parameter behind an operand of a layer. That of a norm may have been reshaped: it is read in row-major order. */
 function leafOf(who: 'weight' | 'bias' | 'norm', operand: Tensor): Tensor {

@@ -13,7 +13,7 @@ import type { Module } from '../../src/nn/module.ts';
 import { LayerNorm } from '../../src/nn/normalization.ts';
 import { MaxPool2d } from '../../src/nn/pool.ts';
 import { add, mul } from '../../src/ops/binary.ts';
-import { relu } from '../../src/ops/elementwise.ts';
+import { relu, sigmoid } from '../../src/ops/elementwise.ts';
 import { mseLoss } from '../../src/ops/loss.ts';
 import { linear, matmul } from '../../src/ops/matmul.ts';
 import { layerNorm } from '../../src/ops/normalization.ts';
@@ -139,6 +139,22 @@ describe('units are found', () => {
     expect(columnsOf(1, 4, own!.outgoing[0]!.inner, 20)).toEqual([1, 5, 9, 13, 17]);
     const seen = activationsOf(own!, output);
     expect([seen.outer, seen.inner, read(seen.tensor)]).toEqual([10, 1, read(features)]);
+  });
+
+  it('through a mask that is computed and the same for all examples, and not past a factor that is learned', () => {
+    const [first, last, place] = [new Linear(3, 4), new Linear(4, 2), parameter(draw(4))];
+    const through = (factor: (h: Tensor) => Tensor, x = draw(5, 3)) =>
+      findUnits(last.forward(mul(relu(first.forward(x)), factor(x))));
+    expect(through(() => sigmoid(mul(place, 3)))[0]!.units).toBe(4);
+    expect(through(() => reshape(sigmoid(place), [4]))[0]!.units).toBe(4);
+    for (const learned of [() => place, () => reshape(place, [1, 4]), () => reshape(place, [4])])
+      expect(() => through(learned)).toThrow(/^findUnits: mul joins several values/);
+    // Another layer's answer is not the same for all examples, not even where there is one.
+    const other = new Linear(3, 4);
+    expect(() => through((x) => sigmoid(other.forward(x)), draw(1, 3))).toThrow(/^findUnits: mul joins several values/);
+    const image = new Conv2d(1, 3, 1);
+    const masked = mul(image.forward(draw(2, 1, 2, 2)), reshape(sigmoid(parameter(draw(3))), [3, 1, 1]));
+    expect(findUnits(new Linear(12, 2).forward(reshape(masked, [2, 12])))[0]!.units).toBe(3);
   });
 
   it('under two heads: both read the units', () => {
