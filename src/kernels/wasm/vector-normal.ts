@@ -62,10 +62,13 @@ export function geluNearZero(code: Code, x: Vector): V128 {
   return mul(x, add(mul(x, polynomial(square, density)), constant(0.5)));
 }
 
+/** sqrt(2)^n for a whole n. Engines differ in the last bit of 2 ** (n / 2), and a constant of a kernel must not. */
+const powerOfRoot = (n: number): number => 2 ** (n >> 1) * (n & 1 ? Math.SQRT2 : 1);
+
 /** exp(t^2) erfc(t) = 2 R(sqrt(2) t), for 0 <= t <= 10: the powers of sqrt(2) stand in the coefficients. */
 function scaledErfc(t: Vector): V128 {
   const scaled = (coefficients: readonly number[], factor: number) =>
-    coefficients.map((coefficient, k) => coefficient * factor * 2 ** ((k - 5) / 2));
+    coefficients.map((coefficient, k) => coefficient * factor * powerOfRoot(k - 5));
   return div(polynomial(t, scaled(numerator, 2)), monic(t, scaled(denominator, 1)));
 }
 
