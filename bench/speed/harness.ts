@@ -2,13 +2,13 @@
  * How it is measured: all contestants in one process, five rounds in rotating order, one short Benchmark.js run each a
  * round, and the median counts. Before the clock starts every contestant has shown that it computes the same numbers
  * and has been warmed up (kernels compiled, memory grown). Everything that is timed is synchronous and ends with the
- * result in JavaScript's hands.
+ * result in JavaScript's hands. Only work that has to begin in a new process times itself; its turns go round likewise.
  */
 
 import Benchmark from 'benchmark';
 import type { Row } from './rows.ts';
 
-export const peerNames = ['tfjs-cpu', 'tfjs-wasm', 'jax-jit'] as const;
+export const peerNames = ['tfjs-cpu', 'tfjs-wasm', 'jax-jit', 'jax-eager'] as const;
 export type PeerName = (typeof peerNames)[number];
 export type ContestantName = 'ours' | PeerName;
 
@@ -21,8 +21,12 @@ export interface Contestant {
 }
 
 export interface Workload {
-  /** The work that is timed: the entries of the product, or the loss of one more training step. */
+  /** The work that is timed: the numbers that were computed, or the loss of one more training step. */
   run(): Float32Array | number;
+  /** The numbers of `run` in the row's layout, for the comparison alone; left out where the side keeps that layout. */
+  inRowLayout?(result: Float32Array): Float32Array;
+  /** Seconds of one call, of work that is done in a process of its own; left out where the harness times `run`. */
+  seconds?(): number;
   dispose(): void;
 }
 
@@ -50,7 +54,7 @@ export const quickPace: Pace = { warmUp: 0.25, patience: 10, minTime: 0.02, maxT
 
 export const roundCount = 5;
 
-/** Training steps whose losses have to agree before a row is timed; of products one is enough. */
+/** Training steps whose losses have to agree before a row is timed; of anything else one call is enough. */
 const checkedSteps = 3;
 const tolerance = 1e-3;
 
@@ -86,7 +90,7 @@ export async function measureRow(row: Row, contestants: readonly Contestant[], p
       if (workload === null || entry.failure !== null || entry.secondsSpent > pace.patience) continue;
       await macrotask();
       const start = performance.now();
-      await attempt(entry, () => entry.speeds.push(row.workPerCall * callsPerSecond(() => workload.run(), pace)));
+      await attempt(entry, () => entry.speeds.push(row.workPerCall * speedOf(workload, pace)));
       entry.secondsSpent += (performance.now() - start) / 1000;
     }
   }
@@ -105,6 +109,11 @@ async function attempt(entry: Entry, work: () => void): Promise<void> {
   }
 }
 
+/** Calls a second. */
+function speedOf(workload: Workload, pace: Pace): number {
+  return workload.seconds === undefined ? callsPerSecond(() => workload.run(), pace) : 1 / workload.seconds();
+}
+
 /** One run of Benchmark.js, synchronous. */
 export function callsPerSecond(
   run: () => unknown,
@@ -116,19 +125,19 @@ export function callsPerSecond(
   return benchmark.hz;
 }
 
-/** Calls until `seconds` have passed, and returns what is compared: the first product's entries, or the first losses. */
+/** Calls until `seconds` have passed, and returns what is compared: the numbers of the first call, or the first losses. */
 function warmUp(workload: Workload, seconds: number): ArrayLike<number> {
   const start = performance.now();
   const waiting = () => performance.now() - start < 1000 * seconds;
   const losses: number[] = [];
-  let product: Float32Array | undefined;
-  while (product === undefined && losses.length < checkedSteps) {
+  let numbers: Float32Array | undefined;
+  while (numbers === undefined && losses.length < checkedSteps) {
     const result = workload.run();
     if (typeof result === 'number') losses.push(result);
-    else product = result.slice();
+    else numbers = workload.inRowLayout?.(result) ?? result.slice();
   }
   while (waiting()) workload.run();
-  return product ?? losses;
+  return numbers ?? losses;
 }
 
 /** Throws when two lists of results differ by more than a thousandth of the largest expected one. */

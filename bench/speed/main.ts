@@ -4,8 +4,17 @@ import { readFileSync } from 'node:fs';
 import { type Contestant, firstLine, fullPace, measureRow, quickPace } from './harness.ts';
 import { OptionError, type Options, parseOptions, usage } from './options.ts';
 import { loadOurs } from './ours.ts';
+import { pageOf } from './page.ts';
 import { installPeers, loadPeers } from './peers.ts';
-import { createReport, errorLines, type Measurement, tableHeader, tableLine, writeReport } from './report.ts';
+import {
+  createReport,
+  errorLines,
+  type Measurement,
+  tableHeader,
+  tableLine,
+  writeReport,
+  writeWhole,
+} from './report.ts';
 
 async function main(args: readonly string[]): Promise<number> {
   let options: Options;
@@ -31,7 +40,9 @@ async function main(args: readonly string[]): Promise<number> {
     console.error('Our own side failed, so no report is written.');
     return 1;
   }
-  if (options.json !== null) writeReport(options.json, createReport(measurements, versions, options.quick));
+  const report = createReport(measurements, versions, options);
+  if (options.json !== null) writeReport(options.json, report);
+  if (options.docs !== null) writeWhole(options.docs, pageOf(report));
   return 0;
 }
 

@@ -37,7 +37,7 @@ export function installPeers(): Versions {
 export async function loadPeers(): Promise<Contestant[]> {
   return [
     ...(await orBroken(['tfjs-cpu', 'tfjs-wasm'], loadTensorFlow)),
-    ...(await orBroken(['jax-jit'], async () => [await loadJax()])),
+    ...(await orBroken(['jax-jit', 'jax-eager'], loadJax)),
   ];
 }
 

@@ -1,14 +1,23 @@
-/** What was measured, in two forms: a table for the terminal, printed as it grows, and a JSON file. */
+/** What was measured, in two forms: a table for the terminal, printed as it grows, and a report, which is also a JSON file. */
 
 import { renameSync, writeFileSync } from 'node:fs';
 import { arch, cpus, platform } from 'node:os';
 import { type ContestantName, type Outcome, type Outcomes, type PeerName, peerNames } from './harness.ts';
 import type { Versions } from './peers.ts';
+import type { SuiteName } from './rows/row.ts';
 import type { Row } from './rows.ts';
 
 export interface Measurement {
   readonly row: Row;
   readonly outcomes: Outcomes;
+}
+
+export interface ReportRow {
+  readonly suite: SuiteName;
+  readonly name: string;
+  readonly unit: string;
+  readonly ours: number;
+  readonly peers: Readonly<Record<PeerName, Outcome>>;
 }
 
 /** Higher is better everywhere. */
@@ -18,14 +27,10 @@ export interface Report {
   /** ISO 8601. */
   readonly date: string;
   readonly quick: boolean;
+  /** What whoever measured said about the circumstances. */
+  readonly note: string | null;
   readonly versions: Versions;
-  readonly rows: readonly {
-    readonly suite: string;
-    readonly name: string;
-    readonly unit: string;
-    readonly ours: number;
-    readonly peers: Readonly<Record<PeerName, Outcome>>;
-  }[];
+  readonly rows: readonly ReportRow[];
 }
 
 const nameWidth = 30;
@@ -48,41 +53,59 @@ export function tableLine({ row, outcomes }: Measurement): string {
 
 /** The sentences that the table had no room for, each once, with the rows it stands in. */
 export function errorLines(measurements: readonly Measurement[]): string[] {
-  const places = new Map<string, { name: ContestantName; error: string; rows: string[] }>();
-  for (const { row, outcomes } of measurements) {
-    for (const [name, outcome] of outcomes) {
-      if (typeof outcome === 'number') continue;
-      const place = places.get(`${name}: ${outcome.error}`) ?? { name, error: outcome.error, rows: [] };
-      places.set(`${name}: ${outcome.error}`, place);
-      place.rows.push(row.name);
-    }
-  }
-  return [...places.values()].map(
-    ({ name, error, rows }) => `${name}, ${rows.length > 3 ? `${rows.length} rows` : rows.join(' and ')}: ${error}`,
+  const found = failures(measurements.map(({ row, outcomes }) => ({ name: row.name, outcomes: [...outcomes] })));
+  return found.map(
+    ({ contestant, error, rows }) =>
+      `${contestant}, ${rows.length > 3 ? `${rows.length} rows` : rows.join(' and ')}: ${error}`,
   );
 }
 
-export function createReport(measurements: readonly Measurement[], versions: Versions, quick: boolean): Report {
+/** Who could not do what, and why: the rows of each contestant and reason together. */
+export function failures(
+  rows: readonly { readonly name: string; readonly outcomes: readonly (readonly [ContestantName, Outcome])[] }[],
+): { readonly contestant: ContestantName; readonly error: string; readonly rows: readonly string[] }[] {
+  const found = new Map<string, { contestant: ContestantName; error: string; rows: string[] }>();
+  for (const { name, outcomes } of rows) {
+    for (const [contestant, outcome] of outcomes) {
+      if (typeof outcome === 'number') continue;
+      const key = `${contestant}: ${outcome.error}`;
+      const failure = found.get(key) ?? { contestant, error: outcome.error, rows: [] };
+      found.set(key, failure);
+      failure.rows.push(name);
+    }
+  }
+  return [...found.values()];
+}
+
+export function createReport(
+  measurements: readonly Measurement[],
+  versions: Versions,
+  { quick, note }: Pick<Report, 'quick' | 'note'>,
+): Report {
   return {
     machine: `${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, ${platform()} ${arch()}`,
     node: process.version,
     date: new Date().toISOString(),
     quick,
+    note,
     versions,
     rows: measurements.map(({ row, outcomes }) => {
       const ours = outcomeOf(outcomes, 'ours');
       if (typeof ours !== 'number') throw new Error(`${row.name}: no number of our own to report (${ours.error})`);
-      const peer = (name: PeerName) => outcomeOf(outcomes, name);
-      const peers = { 'tfjs-cpu': peer('tfjs-cpu'), 'tfjs-wasm': peer('tfjs-wasm'), 'jax-jit': peer('jax-jit') };
-      return { suite: row.suite, name: row.name, unit: row.unit, ours, peers };
+      const peers = Object.fromEntries(peerNames.map((name) => [name, outcomeOf(outcomes, name)]));
+      return { suite: row.suite, name: row.name, unit: row.unit, ours, peers: peers as ReportRow['peers'] };
     }),
   };
 }
 
-/** Written beside its place and renamed, so that nobody reads half a report. */
 export function writeReport(file: string, report: Report): void {
+  writeWhole(file, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+/** Written beside its place and renamed, so that nobody reads half of it. */
+export function writeWhole(file: string, text: string): void {
   const temporary = `${file}.${process.pid}.tmp`;
-  writeFileSync(temporary, `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(temporary, text);
   renameSync(temporary, file);
 }
 

@@ -117,6 +117,36 @@ describe('measureRow', () => {
     expect(outcomes.get('jax-jit')).toEqual({ error: 'computes something else: result 0 is 2 instead of 1' });
   });
 
+  it('compares what a contestant computes in the layout of the row', async () => {
+    const kept = (numbers: number[], inRowLayout?: (result: Float32Array) => Float32Array) => ({
+      async activate() {},
+      prepare: () => ({ run: () => Float32Array.from(numbers), dispose() {}, ...(inRowLayout && { inRowLayout }) }),
+    });
+    const outcomes = await measureRow(
+      row,
+      [
+        { name: 'ours', ...kept([1, 2, 3]) },
+        { name: 'jax-jit', ...kept([3, 2, 1], (result) => result.slice().reverse()) },
+        { name: 'jax-eager', ...kept([3, 2, 1]) },
+      ],
+      briefly,
+    );
+    expect(outcomes.get('jax-jit')).toBeGreaterThan(0);
+    expect(outcomes.get('jax-eager')).toEqual({ error: 'computes something else: result 0 is 3 instead of 1' });
+  });
+
+  it('takes the time that work in another process gives, once a round', async () => {
+    let turn = 0;
+    const workload = { run: () => 1, seconds: () => [5, 0.25, 9, 0.125, 0.5][turn++] as number, dispose() {} };
+    const outcomes = await measureRow(
+      { ...row, workPerCall: 3 },
+      [{ name: 'ours', async activate() {}, prepare: () => workload }],
+      briefly,
+    );
+    expect(turn).toBe(roundCount);
+    expect(outcomes.get('ours')).toBe(3 / 0.5);
+  });
+
   it('lets a contestant sit out once it has used up its patience', async () => {
     const log: string[] = [];
     await measureRow(row, [contestant('ours', () => 1, log)], { ...briefly, patience: 0 });

@@ -23,6 +23,7 @@ function measured(ours: Outcome): Measurement {
     ['tfjs-cpu', 0.25],
     ['tfjs-wasm', missing],
     ['jax-jit', 20],
+    ['jax-eager', 4],
   ]);
   return { row, outcomes };
 }
@@ -30,7 +31,7 @@ function measured(ours: Outcome): Measurement {
 describe('the table', () => {
   it('shows how many times faster we are, and the beginning of an error', () => {
     const line = tableLine(measured(120));
-    expect(line).toMatch(/^CNN 16-32 batch 32 +120 +0\.250 +480x .*\.\.\. +20\.0 +6\.00x$/);
+    expect(line).toMatch(/^CNN 16-32 batch 32 +120 +0\.250 +480x .*\.\.\. +20\.0 +6\.00x +4\.00 +30\.0x$/);
   });
 
   it('keeps its columns below their heads, whatever stands in them', () => {
@@ -59,8 +60,13 @@ describe('the table', () => {
 
 describe('the report', () => {
   it('holds our number, and a number or an error for every peer', () => {
-    const report = createReport([measured(120)], { '@tensorflow/tfjs': '4.22.0' }, true);
-    expect(report).toMatchObject({ node: process.version, quick: true, versions: { '@tensorflow/tfjs': '4.22.0' } });
+    const report = createReport([measured(120)], { '@tensorflow/tfjs': '4.22.0' }, { quick: true, note: 'busy' });
+    expect(report).toMatchObject({
+      node: process.version,
+      quick: true,
+      note: 'busy',
+      versions: { '@tensorflow/tfjs': '4.22.0' },
+    });
     expect(Number.isNaN(Date.parse(report.date))).toBe(false);
     expect(report.machine).not.toBe('');
     expect(report.rows).toEqual([
@@ -69,19 +75,26 @@ describe('the report', () => {
         name: 'CNN 16-32 batch 32',
         unit: 'steps/s',
         ours: 120,
-        peers: { 'tfjs-cpu': 0.25, 'tfjs-wasm': missing, 'jax-jit': 20 },
+        peers: { 'tfjs-cpu': 0.25, 'tfjs-wasm': missing, 'jax-jit': 20, 'jax-eager': 4 },
       },
     ]);
   });
 
+  it('says of a peer that was not there that it was not measured', () => {
+    const [reported] = createReport([{ row, outcomes: new Map([['ours', 1]]) }], {}, { quick: true, note: null }).rows;
+    expect(reported?.peers['jax-eager']).toEqual({ error: 'not measured' });
+  });
+
   it('is refused without a number of our own', () => {
-    expect(() => createReport([measured({ error: 'broken' })], {}, false)).toThrow('no number of our own');
+    expect(() => createReport([measured({ error: 'broken' })], {}, { quick: false, note: null })).toThrow(
+      'no number of our own',
+    );
   });
 
   it('is written whole, and leaves nothing else behind', () => {
     const folder = mkdtempSync(join(tmpdir(), 'speed-report-'));
     try {
-      const report = createReport([measured(120)], {}, false);
+      const report = createReport([measured(120)], {}, { quick: false, note: null });
       writeReport(join(folder, 'speed.json'), report);
       expect(readdirSync(folder)).toEqual(['speed.json']);
       expect(JSON.parse(readFileSync(join(folder, 'speed.json'), 'utf8'))).toEqual(report);

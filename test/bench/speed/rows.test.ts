@@ -1,13 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import {
-  channelsLast,
-  type Product,
-  permuted,
-  productData,
-  rows,
-  type Training,
-  trainingData,
-} from '../../../bench/speed/rows.ts';
+import { type ArrayTask, arrayData, arrayResultSize } from '../../../bench/speed/rows/arrays.ts';
+import { type Convolution, convolutionData, convolutionResultShape } from '../../../bench/speed/rows/convolutions.ts';
+import { elementCount, permuted } from '../../../bench/speed/rows/numbers.ts';
+import { type Product, productData } from '../../../bench/speed/rows/products.ts';
+import { suiteNames } from '../../../bench/speed/rows/row.ts';
+import { channelsLast, type Training, trainingData } from '../../../bench/speed/rows/trainings.ts';
+import { rows } from '../../../bench/speed/rows.ts';
 
 function rowNamed(name: string) {
   const row = rows.find((candidate) => candidate.name === name);
@@ -17,15 +15,77 @@ function rowNamed(name: string) {
 
 const productOf = (name: string) => rowNamed(name).task as Product;
 const trainingOf = (name: string) => rowNamed(name).task as Training;
+const arrayOf = (name: string) => rowNamed(name).task as ArrayTask;
+const convolutionOf = (name: string) => rowNamed(name).task as Convolution;
 
 describe('rows', () => {
   it('have different names', () => {
     expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length);
   });
 
+  it('are there for every suite, with one unit in each', () => {
+    for (const suite of suiteNames) {
+      expect(new Set(rows.filter((row) => row.suite === suite).map(({ unit }) => unit)).size, suite).toBe(1);
+    }
+  });
+
   it('count two operations for every multiply-add of a product', () => {
     expect(rowNamed('NT 512').workPerCall).toBeCloseTo(2 * 512 ** 3 * 1e-9, 12);
     expect(rowNamed('NN batched 8x128x64x128').workPerCall).toBeCloseTo(8 * 2 * 128 * 64 * 128 * 1e-9, 12);
+  });
+});
+
+describe('array rows', () => {
+  const tasks = rows.flatMap(({ task }) => (task.kind === 'array' ? [task] : []));
+
+  it('have a million numbers in their longest array, so that the unit is also calls a second', () => {
+    for (const task of tasks) {
+      const operands = task.shapes.map(elementCount);
+      expect(Math.max(...operands, arrayResultSize(task)), task.operation).toBe(1e6);
+    }
+  });
+
+  it('know how many numbers come out', () => {
+    const size = (name: string) => arrayResultSize(arrayOf(name));
+    expect(['exp', 'sum axis 0', 'sum all', 'sum axis 1 of 100x100x100', 'cat axis 1'].map(size)).toEqual([
+      1e6, 1000, 1, 1e4, 1e6,
+    ]);
+  });
+
+  it('gather every row once, not in order', () => {
+    const { indices } = arrayData(arrayOf('gather rows'));
+    expect(new Set(indices).size).toBe(1000);
+    expect(Math.min(...indices)).toBe(0);
+    expect(Math.max(...indices)).toBe(999);
+    expect([...indices.slice(0, 3)]).toEqual([0, 617, 234]);
+  });
+
+  it('sum to something whose size is far from zero, so that agreement means something', () => {
+    const { data } = arrayData(arrayOf('sum all')).operands[0] as { data: Float32Array };
+    expect(Math.abs(data.reduce((sum, value) => sum + value, 0))).toBeGreaterThan(100);
+  });
+});
+
+describe('convolution rows', () => {
+  it('have an output as large as stride and padding say', () => {
+    expect(convolutionResultShape(convolutionOf('3x3 forward'))).toEqual([32, 32, 28, 28]);
+    expect(convolutionResultShape(convolutionOf('1x1 forward'))).toEqual([32, 32, 28, 28]);
+    expect(convolutionResultShape(convolutionOf('3x3 stride 2 forward'))).toEqual([32, 32, 14, 14]);
+  });
+
+  it('have gradients as large as what they belong to', () => {
+    for (const name of ['3x3', '1x1', 'depthwise 3x3', '3x3 stride 2']) {
+      const { image, weight } = convolutionData(convolutionOf(`${name} forward`));
+      expect(convolutionResultShape(convolutionOf(`${name} image gradient`)), name).toEqual(image.shape);
+      expect(convolutionResultShape(convolutionOf(`${name} weight gradient`)), name).toEqual(weight.shape);
+    }
+  });
+
+  it('count the channels that each filter sees', () => {
+    const positions = 32 * 28 * 28;
+    expect(rowNamed('3x3 weight gradient').workPerCall).toBeCloseTo(2 * positions * 32 * 16 * 9 * 1e-9, 12);
+    expect(rowNamed('depthwise 3x3 forward').workPerCall).toBeCloseTo(2 * positions * 32 * 9 * 1e-9, 12);
+    expect(rowNamed('3x3 stride 2 forward').workPerCall).toBeCloseTo((2 * positions * 32 * 16 * 9 * 1e-9) / 4, 12);
   });
 });
 
