@@ -17,6 +17,8 @@ const apart = [
 export default defineConfig({
   test: {
     execArgv: ['--expose-gc'],
+    // All cores: one is left idle by default, which on two is half of them.
+    maxWorkers: '100%',
     // A busy machine makes a test of a second take many; what hangs still ends.
     testTimeout: 20_000,
     projects: [

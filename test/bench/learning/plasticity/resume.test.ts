@@ -1,17 +1,14 @@
-/** A run that is interrupted anywhere, any number of times, gives the bits of one that is not. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+/** A run that is interrupted anywhere, any number of times, gives the bits of one that is not. That the whole command does is test/slow/kill-jobs. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { parseOptions } from '../../../../bench/learning/command-line.ts';
 import { JobCheckpoint } from '../../../../bench/learning/jobs/checkpoint.ts';
 import type { CheckpointPlace } from '../../../../bench/learning/jobs/job.ts';
 import { ALGORITHMS } from '../../../../bench/learning/plasticity/algorithms.ts';
-import { jobsOf, PLASTICITY_OPTIONS } from '../../../../bench/learning/plasticity/command.ts';
 import { CHUNK } from '../../../../bench/learning/plasticity/problem.ts';
 import { type Run, type RunSettings, runOne } from '../../../../bench/learning/plasticity/run.ts';
 import { Generator, Linear, SGD } from '../../../../src/index.ts';
 import { dataFolder, temporaryFolder } from '../folder.ts';
-import { checkpointsIn, resultsIn, runFor } from '../jobs/kill.ts';
 
 /** Saves after every chunk, and is killed right after. */
 class Killed extends JobCheckpoint {
@@ -210,32 +207,5 @@ describe('a checkpoint of a job', () => {
     cost = 5000;
     await pause();
     expect(await pause()).toBeGreaterThanOrEqual(100_000);
-  });
-});
-
-describe('the command, killed twice', () => {
-  it('ends in the bits of undisturbed runs', { timeout: 120_000 }, async () => {
-    const folder = temporaryFolder();
-    const words = ['--algorithms', 'self-normalised,continual-backprop', '--seeds', '1', '--steps', '100000'];
-    const options = parseOptions(PLASTICITY_OPTIONS, words);
-    if (options === 'help') throw new Error('This asks for help.');
-    const jobs = await jobsOf(options);
-    const command = ['plasticity', ...words, '--results', folder];
-    const furthest = (): number => Math.max(0, ...checkpointsIn(folder).values());
-    for (let kill = 0, before = 0; kill < 2; kill++, before = furthest()) {
-      // As soon as there is more to go on from than before.
-      const { ended, said } = await runFor(command, () => furthest() > before);
-      expect(said).toBe('');
-      expect(ended).toBe(false);
-      expect(furthest()).toBeGreaterThan(before);
-    }
-    expect((await runFor(command, 100_000)).ended).toBe(true);
-    // Neither checkpoints nor anything else is left but what a killed writer had begun.
-    expect(readdirSync(folder).filter((name) => !/\.json$|\.tmp$/.test(name))).toEqual([]);
-    const results = resultsIn(folder);
-    for (const { id, settings } of jobs) {
-      const { result } = JSON.parse(results[`${id}.json`]!) as { result: Run };
-      expect(essence(result)).toBe(essence(await runOne(settings as unknown as RunSettings)));
-    }
   });
 });
